@@ -1,0 +1,90 @@
+"""As a user runs it (one device, two cores, float32): bitwise the same result however the runs are spread.
+
+These also are the tests that XLA's deadlock on few cores is avoided: each has a time limit.
+"""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from tests import as_user
+
+CODE = """
+    import sys
+    import jax, jax.numpy as jnp
+    from ml_collections import ConfigDict
+    from brainjax.sweep import execute, make_plan, product, seeds, static, traced
+
+    DIMS = {"y": ("unit",), "loss": ("step",)}
+
+    def run(key, config):
+        w = jax.random.normal(key, (10, 10)) / 4
+        a = jnp.eye(10) + w @ w.T
+        right = jnp.ones(10)
+
+        def step(w, _):
+            y = jax.nn.softmax(w @ right)
+            if config.solves >= 1:
+                y = jax.scipy.linalg.solve_triangular(a, y, lower=True)
+            if config.solves >= 2:
+                y = y + jnp.linalg.cholesky(a)[0]
+            if config.solves >= 3:
+                y = jnp.linalg.solve(a + jnp.diag(y) / 100, y)
+            return w - config.lr * jnp.outer(y, right) + config.lr * jnp.tanh(w), (y**2).sum()
+
+        w, loss = jax.lax.scan(step, w, None, length=config.steps)
+        return {"y": w[0], "loss": loss}
+
+    if __name__ == "__main__":
+        solves, steps, workers, out, *named = sys.argv[1:]
+        config = ConfigDict({"seed": 0, "lr": 0.1, "solves": int(solves), "steps": int(steps)}).lock()
+        axes = product(traced(lr=[0.01, 0.1]), seeds([int(name) for name in named]))
+        plan = make_plan(run, config, axes, workers=int(workers) or None, width=8)
+        print(plan)
+        execute(plan).to_netcdf(out, engine="h5netcdf")
+"""
+
+
+def sweep(tmp_path, out, named, solves=0, steps=60, workers=0):
+    text = as_user.run(CODE, solves, steps, workers, out, *named, cwd=tmp_path)
+    return text, xr.load_dataset(tmp_path / out, engine="h5netcdf")
+
+
+def same_runs(one, other):
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name].sel(seed=one["seed"]))
+
+
+def test_bitwise_the_same_over_seed_count_seed_order_and_workers(tmp_path):
+    text, whole = sweep(tmp_path, "whole.nc", range(40))
+    assert "thread(s)" in text
+    _, few = sweep(tmp_path, "few.nc", [3, 17])
+    _, reverse = sweep(tmp_path, "reverse.nc", range(39, -1, -1), workers=1)
+    same_runs(few, whole)
+    same_runs(reverse, whole)
+    assert np.unique(whole["y"].isel(lr=0, unit=0)).size == 40
+
+
+@pytest.mark.parametrize("solves", [1, 3])
+def test_batched_solves_run_to_the_end_and_the_plan_says_how(tmp_path, solves):
+    text, whole = sweep(tmp_path, "whole.nc", range(48), solves=solves, steps=200)
+    assert "worker process(es), because the program holds" in text
+    assert "deadlocks" in text
+    assert np.isfinite(whole["y"]).all()
+    _, one = sweep(tmp_path, "one.nc", [5, 44], solves=solves, steps=200, workers=1)
+    same_runs(one, whole)
+
+
+def test_a_lost_worker_costs_its_chunk_only(tmp_path):
+    code = CODE.replace(
+        "execute(plan).to_netcdf",
+        "import os, signal, subprocess\n"
+        "        def shoot(event):\n"
+        "            if event.done == 8:\n"
+        "                subprocess.run(['pkill', '-KILL', '-f', 'brainjax.sweep.worker', '--oldest'])\n"
+        "        execute(plan, progress=shoot).to_netcdf",
+    ).replace("'--oldest'", "'--parent', str(os.getpid())")
+    out = as_user.run(code, 1, 200, 1, "shot.nc", *range(24), cwd=tmp_path)
+    assert "worker process" in out
+    _, whole = sweep(tmp_path, "whole.nc", range(24), solves=1, steps=200, workers=1)
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "shot.nc", engine="h5netcdf"), whole)
