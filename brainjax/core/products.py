@@ -20,12 +20,15 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
-from jax.typing import ArrayLike
+
+from brainjax.core.types import ArrayLike
 
 SMALL = 7
-"""Largest number of rows or columns for which a batch of products on a CPU is kept batch-last."""
+"""Largest number of rows or columns for which `matmul` keeps a batch last on a CPU."""
 
-_UNROLL = 16
+_UNROLLED = 4
+_LOOP_BATCH = 64
+_LONG = 64
 _SINGLE, _FIRST, _LAST = "single", "batch first", "batch last"
 
 
@@ -49,7 +52,7 @@ def matmul(a: ArrayLike, b: ArrayLike) -> Float[Array, "rows columns"]:
     a, b = jnp.asarray(a), jnp.asarray(b)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f"matmul: got shapes {a.shape} and {b.shape}; allowed are (rows, inner) and (inner, columns)")
-    dtype = jnp.promote_types(a.dtype, b.dtype) if a.dtype == b.dtype else jnp.result_type(a, b)
+    dtype = jnp.result_type(a, b)
     return _product_p.bind(a.astype(dtype), b.astype(dtype), layout=_SINGLE)
 
 
@@ -72,6 +75,28 @@ def chain(matrices: Sequence[ArrayLike]) -> Float[Array, "rows columns"]:
     total = jnp.asarray(matrices[0])
     for matrix in matrices[1:]:
         total = matmul(matrix, total)
+    return total
+
+
+def matmul_batch_last(
+    a: Float[Array, "rows inner batch"], b: Float[Array, "inner columns batch"]
+) -> Float[Array, "rows columns batch"]:
+    """Products of small matrices with the batch as the last axis, as sums of outer products of vectors over the batch.
+
+    For code that keeps its whole state batch-last (``vmap`` of `matmul` does not let it: loops want the batch first). On
+    a CPU a loop over pairs of outer products compiles to better code than one long sum, if the batch fills the vectors.
+    """
+    inner, batch = a.shape[1:]
+    pairs = 0 if inner <= _UNROLLED or batch < _LOOP_BATCH else (inner - 1) // 2
+
+    def outer(k):
+        return jax.lax.dynamic_index_in_dim(a, k, 1) * jax.lax.dynamic_index_in_dim(b, k, 0)
+
+    total = a[:, 0, None, :] * b[None, 0, :, :]
+    if pairs:
+        total = jax.lax.fori_loop(0, pairs, lambda j, sums: sums + outer(2 * j + 1) + outer(2 * j + 2), total)
+    for k in range(2 * pairs + 1, inner):
+        total = total + a[:, k, None, :] * b[None, k, :, :]
     return total
 
 
@@ -134,13 +159,9 @@ def _product_shape(a: tuple[int, ...], b: tuple[int, ...], layout: str) -> tuple
 def _product(a: Array, b: Array, *, layout: str) -> Array:
     if layout != _LAST:
         return jnp.matmul(a, b)
-    inner = a.shape[1]
-    if inner > _UNROLL:
+    if a.shape[1] > _LONG:
         return jnp.einsum("ikb,kjb->ijb", a, b)
-    total = a[:, 0, None, :] * b[None, 0, :, :]
-    for k in range(1, inner):
-        total = total + a[:, k, None, :] * b[None, k, :, :]
-    return total
+    return matmul_batch_last(a, b)
 
 
 def _product_batching(args, axes, *, layout):

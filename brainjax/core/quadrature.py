@@ -1,7 +1,7 @@
 """Integrals of smooth functions by Gauss's rule, as a number and as a function of the upper end."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,12 @@ __all__ = ["antiderivative", "evaluate_antiderivative", "integral", "nodes_betwe
 
 @functools.cache
 def _rule(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes and weights on [-1, 1], and the matrix from values at the nodes to the antiderivative's Legendre series."""
+    """Nodes, weights, and the matrix from values at the nodes to the antiderivative there and to its Legendre series."""
     nodes, weights = legendre.leggauss(order)
     degree = np.arange(order)
     to_series = (degree[:, None] + 0.5) * legendre.legvander(nodes, order - 1).T * weights
-    return nodes, weights, legendre.legint(to_series, lbnd=-1, axis=0)
+    series = legendre.legint(to_series, lbnd=-1, axis=0)
+    return nodes, weights, np.concatenate([legendre.legvander(nodes, order) @ series, series])
 
 
 def nodes_between(lower: Scalar, upper: Scalar, order: int) -> Array:
@@ -38,8 +39,8 @@ def integral(function: Callable[[Array], Array], lower: Scalar, upper: Scalar, o
     return (upper - lower) / 2 * jnp.sum(weights * function(nodes_between(lower, upper, order)))
 
 
-def antiderivative(values: Array, lower: Scalar, upper: Scalar) -> Array:
-    """Turn values at the nodes of an interval into the series of the integral from its lower end.
+def antiderivative(values: Array, lower: Scalar, upper: Scalar) -> tuple[Array, list[Scalar]]:
+    """Turn values at the nodes of an interval into the integral from its lower end, as a function.
 
     Args:
         values: of shape (order,), taken at ``nodes_between(lower, upper, order)``.
@@ -47,16 +48,19 @@ def antiderivative(values: Array, lower: Scalar, upper: Scalar) -> Array:
         upper: upper end of the interval.
 
     Returns:
-        The Legendre series for `evaluate_antiderivative`, of shape (order + 1,).
+        The integral at the nodes, of shape (order,), and its Legendre series for `evaluate_antiderivative`: order + 1
+        scalars, separate so that under ``vmap`` each is contiguous.
     """
     matrix = jnp.asarray(_rule(values.shape[0])[2], values.dtype)
-    return (upper - lower) / 2 * jnp.einsum("ij,j->i", matrix, values, precision=jax.lax.Precision.HIGHEST)
+    both = (upper - lower) / 2 * jnp.einsum("ij,j->i", matrix, values, precision=jax.lax.Precision.HIGHEST)
+    order = values.shape[0]
+    return both[:order], [both[order + k] for k in range(order + 1)]
 
 
-def evaluate_antiderivative(series: Array, x: Scalar, lower: Scalar, upper: Scalar) -> Scalar:
+def evaluate_antiderivative(series: Sequence[Scalar], x: Scalar, lower: Scalar, upper: Scalar) -> Scalar:
     """Evaluate the series of `antiderivative` at one point by Clenshaw's recurrence."""
     y = (2 * x - lower - upper) / (upper - lower)
-    top = series.shape[0] - 1
+    top = len(series) - 1
     ahead, here = jnp.zeros_like(y), series[top]
     for k in range(top - 1, -1, -1):
         ahead, here = here, series[k] + (2 * k + 1) / (k + 1) * y * here - (k + 1) / (k + 2) * ahead

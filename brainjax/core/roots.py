@@ -21,8 +21,8 @@ def monotone_root(
 ) -> Scalar:
     r"""Solve :math:`f(x) = 0` for an increasing scalar function inside :math:`[\text{lower}, \text{upper}]`.
 
-    Newton's step where it stays inside the bracket and halves the last but one step, a bisection otherwise; the loop
-    stops at rounding error, so a batch under ``vmap`` costs as many steps as its hardest member. A function without a
+    Newton's step, cut at the ends of the bracket, where it is at most half the step before, a bisection otherwise; the
+    loop stops at rounding error, so a batch under ``vmap`` costs as many steps as its hardest member. A function without a
     sign change gives the end of the bracket that is nearer to one; NaN gives NaN.
 
     Derivatives with respect to everything ``function`` closes over come from the implicit function theorem,
@@ -43,39 +43,37 @@ def monotone_root(
     if guess is None:
         start = lower + (upper - lower) / 2
     lower, upper, start = (lax.stop_gradient(value) for value in (lower, upper, jnp.clip(start, lower, upper)))
-    eps = jnp.finfo(start.dtype).eps
-    tiny = jnp.finfo(start.dtype).tiny
+    eps = float(jnp.finfo(start.dtype).eps)
+    # Newton's step squares the error, so a step this small leaves rounding only.
+    enough = eps ** (2 / 3)
+    floor = eps * (upper - lower) + float(jnp.finfo(start.dtype).tiny)
 
     def solve(f, x):
-        def look(x):
-            return jax.jvp(f, (x,), (jnp.ones_like(x),))
-
         def unfinished(state):
-            _, _, _, _, _, _, count, done = state
+            *_, count, done = state
             return ~done & (count < max_steps)
 
         def step(state):
-            low, high, x, value, slope, before, count, _ = state
-            newton = x - value / jnp.where(slope > 0, slope, 1)
-            good = (slope > 0) & (newton > low) & (newton < high) & (2 * jnp.abs(value) <= before * slope)
-            x_new = jnp.where(good, newton, low + (high - low) / 2)
-            value, slope = look(x_new)
-            moved = jnp.abs(x_new - x)
-            low = jnp.where(value < 0, x_new, low)
-            high = jnp.where(value < 0, high, x_new)
-            done = (moved <= 2 * eps * jnp.abs(x_new) + tiny) | (value == 0) | jnp.isnan(value)
-            return low, high, x_new, value, slope, moved, count + 1, done
+            low, high, x, before, count, _ = state
+            value, slope = jax.jvp(f, (x,), (jnp.ones_like(x),))
+            low = jnp.where(value < 0, x, low)
+            high = jnp.where(value < 0, high, x)
+            newton = jnp.clip(x - value / jnp.where(slope > 0, slope, 1), low, high)
+            good = (slope > 0) & (2 * jnp.abs(value) <= before * slope)
+            following = jnp.where(good, newton, low + (high - low) / 2)
+            following = jnp.where(value == 0, x, jnp.where(jnp.isnan(value), jnp.nan, following))
+            moved = jnp.abs(following - x)
+            done = ~(moved > enough * jnp.abs(following) + floor)
+            return low, high, following, moved, count + 1, done
 
-        value, slope = look(x)
-        at_lower, at_upper = f(lower), f(upper)
-        low = jnp.where(value < 0, x, lower)
-        high = jnp.where(value < 0, upper, x)
+        at_lower, at_upper = jax.vmap(f)(jnp.stack([lower, upper]))
         outside = (at_lower >= 0) | (at_upper <= 0)
-        invalid = jnp.isnan(value) | jnp.isnan(at_lower) | jnp.isnan(at_upper)
-        state = (low, high, x, value, slope, high - low, 0, outside | invalid | (value == 0))
-        *_, x, value, _, _, _, _ = lax.while_loop(unfinished, step, state)
+        invalid = jnp.isnan(at_lower) | jnp.isnan(at_upper)
+        _, _, x, _, _, _ = lax.while_loop(
+            unfinished, step, (lower, upper, x, upper - lower, jnp.zeros((), jnp.int32), outside | invalid)
+        )
         x = jnp.where(at_lower >= 0, lower, jnp.where(at_upper <= 0, upper, x))
-        return jnp.where(invalid | jnp.isnan(value), jnp.nan, x)
+        return jnp.where(invalid, jnp.nan, x)
 
     def tangent_solve(linear, y):
         slope = linear(jnp.ones_like(y))

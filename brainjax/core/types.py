@@ -18,11 +18,11 @@ __all__ = ["Array", "ArrayLike", "PRNGKey", "Scalar", "as_floats", "broadcast", 
 def as_floats(*values: Any) -> tuple[Array, ...]:
     """Turn numbers and arrays into floating-point JAX arrays of one dtype.
 
-    Arrays decide the dtype; Python numbers and lists follow them, and alone they take JAX's default. Integers become
+    Arrays decide the dtype; Python numbers and lists of them follow, and alone they take JAX's default. Integers become
     floats.
     """
     with jax.numpy_dtype_promotion("standard"):
-        dtype = jnp.result_type(float, *(value for value in values if not isinstance(value, list | tuple)))
+        dtype = jnp.result_type(float, *jax.tree.leaves(values))
     return tuple(jnp.asarray(value, dtype) for value in values)
 
 

@@ -1,8 +1,9 @@
 r"""Critical periods in closed form: two pathways, one shared clock, and a window in which one of them is cut off.
 
-While both pathways learn, the difference of their clocks cannot change; a window of deficit moves the free pathway alone,
-by :math:`C = \int_{\text{window}} \Omega\,\mathrm dt`. So the final split depends on the whole history through that one
-number. The reduction and the law are derived by us; the model is that of :cite:`shi2022` and :cite:`kleinman2024`.
+While both pathways learn, the difference of their clocks cannot change; a window of deficit moves the free pathway
+alone, by :math:`C = \int_{\text{window}} \Omega\,\mathrm dt`. So the final split depends on the whole history through
+that one number. The reduction and the law are derived by us; the model is that of :cite:`shi2022` and
+:cite:`kleinman2024`.
 
 Functions ending in ``_large`` treat the "large" initialisation: in each pathway one layer :math:`p` is smaller than the
 others, which are equal, :math:`q^2 - p^2 = c`, and :math:`p` may have either sign. The others treat balanced layers.
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brainjax.core import checks
-from brainjax.core.types import Array, ArrayLike, Scalar, as_floats, broadcast, is_concrete
+from brainjax.core.types import Array, ArrayLike, Scalar, as_floats, is_concrete
 from brainjax.linear._coordinates import BALANCED, LARGE, Coordinate
 from brainjax.linear._stages import Pathways, advance, settle
 
@@ -122,9 +123,7 @@ def _check_window(onset: ArrayLike, duration: ArrayLike) -> None:
     checks.non_negative("duration", duration)
 
 
-def final_split(
-    k0: ArrayLike, *, s: ArrayLike, clock: ArrayLike, depth: ArrayLike
-) -> Float[Array, "*batch 2"]:
+def final_split(k0: ArrayLike, *, s: ArrayLike, clock: ArrayLike, depth: ArrayLike) -> Float[Array, "*batch 2"]:
     r"""The strengths (free, gated) that two balanced pathways end with, when the free one is ahead by a clock time.
 
     Solves, with :math:`p = K^{1/D}` and :math:`C` the clock time of the deficit,
@@ -187,7 +186,7 @@ def final_split_large(
 def window_clock(
     onset: ArrayLike, *, duration: ArrayLike, s: ArrayLike, k0: ArrayLike, depth: ArrayLike
 ) -> Float[Array, "*batch"]:
-    r"""The clock time :math:`C = \int_{\text{window}} \Omega\,\mathrm dt` by which a deficit sets the gated pathway back.
+    r"""The clock time :math:`C = \int \Omega\,\mathrm dt` by which a window of deficit sets the gated pathway back.
 
     About :math:`s` times the duration on the plateau before learning, zero once learning is over. Arguments as in
     `critical_period_curve`; with :math:`C`, `final_split` gives the outcome. Derived by us.
@@ -220,9 +219,7 @@ def window_clock_large(
     _check_large(p0, s, depth, imbalance)
     _check_window(onset, duration)
     start, *rest = as_floats(p0, onset, duration, s, depth, imbalance)
-    return _over_batch(
-        lambda p, t, h, s, d, c: _window_clock(LARGE, _large_problem(p, s, d, c), t, h), start, *rest
-    )
+    return _over_batch(lambda p, t, h, s, d, c: _window_clock(LARGE, _large_problem(p, s, d, c), t, h), start, *rest)
 
 
 def critical_period_curve(
@@ -231,7 +228,7 @@ def critical_period_curve(
     r"""The final strength of a pathway that cannot learn from ``onset`` to ``onset + duration``, exactly.
 
     Two balanced pathways of equal depth share one mode,
-    :math:`\mathrm dK/\mathrm dt = g\,D K^{2-2/D}(s - K_a - K_b)`; the second one's gate :math:`g` is zero in the window.
+    :math:`\mathrm dK/\mathrm dt = g\,D K^{2-2/D}(s - K_a - K_b)`; the second one's gate :math:`g` is 0 in the window.
     An early window leaves it with next to nothing, a window after learning with its full share: the critical period of
     :cite:`kleinman2024`. The solution is exact up to rounding and a quadrature of spectral accuracy; derived by us.
 
@@ -282,6 +279,4 @@ def critical_period_curve_large(
     _check_large(p0, s, depth, imbalance)
     _check_window(onset, duration)
     start, *rest = as_floats(p0, onset, duration, s, depth, imbalance)
-    return _over_batch(
-        lambda p, t, h, s, d, c: _gated_strength(LARGE, _large_problem(p, s, d, c), t, h), start, *rest
-    )
+    return _over_batch(lambda p, t, h, s, d, c: _gated_strength(LARGE, _large_problem(p, s, d, c), t, h), start, *rest)

@@ -14,15 +14,20 @@ learning, and so that depth is an ordinary real number, with no special case at 
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from brainjax.core.quadrature import integral
 from brainjax.core.roots import monotone_root
 from brainjax.core.types import Array, Scalar
 
 __all__ = ["BALANCED", "LARGE", "Coordinate", "expm1_over", "log1p_over"]
+
+_CLOCK_ORDER = 20
 
 
 def _horner(u: Array, coefficients: list[float]) -> Array:
@@ -33,7 +38,7 @@ def _horner(u: Array, coefficients: list[float]) -> Array:
 
 
 def expm1_over(rate: Array, x: Array) -> Array:
-    r"""The integral :math:`\int_0^x e^{ry}\,\mathrm dy = (e^{rx}-1)/r`, also for :math:`r \to 0`, with its derivatives."""
+    r"""The integral :math:`\int_0^x e^{ry}\,\mathrm dy = (e^{rx}-1)/r`, also for :math:`r \to 0`."""
     u = rate * x
     small = jnp.abs(u) < 0.1
     near = x * _horner(jnp.where(small, u, 0), [1 / math.factorial(k + 1) for k in range(12)])
@@ -123,16 +128,44 @@ def _large_gain(z: Scalar, d: Scalar, depth: Scalar) -> Scalar:
     return jnp.exp(depth * _log_cosh(z)) * (slant * stretch + rise * (1 + stretch))
 
 
+@jax.custom_jvp
 def _large_clock(z: Scalar, d: Scalar, depth: Scalar) -> Scalar:
-    return integral(lambda x: _large_pace(z + x, depth), jnp.zeros_like(d), d)
+    return integral(lambda x: _large_pace(z + x, depth), jnp.zeros_like(d), d, _CLOCK_ORDER)
+
+
+@partial(_large_clock.defjvp, symbolic_zeros=True)
+def _large_clock_jvp(primals, tangents):
+    z, d, depth = primals
+    z_dot, d_dot, depth_dot = (None if isinstance(t, SymbolicZero) else t for t in tangents)
+    total = _large_clock(z, d, depth)
+    tangent = jnp.zeros_like(total)
+    if d_dot is not None:
+        tangent = tangent + _large_pace(z + d, depth) * d_dot
+    if z_dot is not None:
+        change = integral(lambda x: (2 - depth) * jnp.tanh(z + x) * _large_pace(z + x, depth), jnp.zeros_like(d), d)
+        tangent = tangent + change * z_dot
+    if depth_dot is not None:
+        change = integral(lambda x: -_log_cosh(z + x) * _large_pace(z + x, depth), jnp.zeros_like(d), d)
+        tangent = tangent + change * depth_dot
+    return total, tangent
+
+
+def _large_guess(z: Scalar, amount: Scalar, depth: Scalar) -> Scalar:
+    """The displacement that takes a clock time, if the pace changed by the same factor everywhere as it does at z."""
+    rate = (2 - depth) * jnp.tanh(z)
+    far = amount / _large_pace(z, depth)
+    return log1p_over(rate, jnp.where(rate * far > -0.9, far, -0.9 / jnp.where(rate == 0, 1, rate)))
 
 
 def _large_travel(z: Scalar, amount: Scalar, depth: Scalar, lower: Scalar) -> Scalar:
-    return monotone_root(lambda d: _large_clock(z, d, depth) - amount, lower - z, 0.0, amount / _large_pace(z, depth))
+    guess = _large_guess(z, amount, depth)
+    return monotone_root(lambda d: _large_clock(z, d, depth) - amount, lower - z, 0.0, guess)
 
 
 def _large_unphase(phase: Scalar, depth: Scalar, lower: Scalar, upper: Scalar) -> Scalar:
-    return monotone_root(lambda z: _large_clock(jnp.zeros_like(z), z, depth) - phase, lower, upper)
+    origin = jnp.zeros_like(phase)
+    guess = _large_guess(origin, phase, depth)
+    return monotone_root(lambda z: _large_clock(origin, z, depth) - phase, lower, upper, guess)
 
 
 LARGE = Coordinate(

@@ -1,7 +1,7 @@
 r"""One stage of learning, exactly: between two switches of a deficit all pathways are moved by one clock.
 
-With the clock :math:`\mathrm d\eta = \Omega\,\mathrm dt` every pathway's state is a function of :math:`\eta` alone, so a
-stage is a single scalar equation :math:`\mathrm d\eta/\mathrm dt = \Omega(\eta)`, which one integral
+With the clock :math:`\mathrm d\eta = \Omega\,\mathrm dt` every pathway's state is a function of :math:`\eta` alone, so
+a stage is a single scalar equation :math:`\mathrm d\eta/\mathrm dt = \Omega(\eta)`, which one integral
 :math:`t = \int \mathrm d\eta/\Omega` solves. Its argument is the coordinate of the pathway that leads; the
 integral's logarithmic growth towards the end of learning is taken out in closed form, and what is left is smooth. The
 reduction and this form of it are derived by us.
@@ -20,7 +20,7 @@ from brainjax.linear._coordinates import Coordinate
 
 __all__ = ["Pathways", "advance", "settle"]
 
-_ORDER = 32
+_ORDER = 24
 
 
 class Pathways(NamedTuple):
@@ -38,63 +38,64 @@ class Pathways(NamedTuple):
         return self.scale**self.depth
 
 
-def _strengths(kind: Coordinate, z: Array, paths: Pathways) -> Array:
-    return jnp.where(paths.present, paths.unit() * jax.vmap(kind.strength)(z, paths.depth), 0)
-
-
-def _speeds(gate: Array, paths: Pathways) -> Array:
-    """Clock time of each pathway, in units of its scale, per unit of the shared clock."""
-    return jnp.where(paths.present, gate * paths.scale ** (paths.depth - 2), 0)
-
-
-def _pick(leads: Array, values: Array) -> Scalar:
-    return jnp.sum(jnp.where(leads, values, 0))
-
-
 class _Rest(NamedTuple):
-    """Where a stage would end if it lasted forever."""
+    """Where a stage would end if it lasted forever. Pathways are in the order of ``order``, the one that leads first."""
 
-    leads: Array
-    ratio: Array
+    order: Array
+    z: Array
     end: Array
+    paths: Pathways
+    speed: Array
+    """Clock time of each pathway, in units of its scale, per unit of the shared clock."""
     moves: Array
+    """Whether anything moves at all, beyond rounding."""
+
+
+def _total(kind: Coordinate, z: Array, paths: Pathways) -> Scalar:
+    return jnp.sum(jnp.where(paths.present, paths.unit() * jax.vmap(kind.strength)(z, paths.depth), 0))
+
+
+def _leading(first: Scalar, others: Array) -> Array:
+    return jnp.concatenate([first[None], others])
 
 
 def _rest(
     kind: Coordinate, z: Array, gate: Array, s: Scalar, paths: Pathways, head_start: Array | None = None
 ) -> _Rest:
-    speed = _speeds(gate, paths)
-    moving = speed > 0
-    strength = _strengths(kind, z, paths)
-    left = s - jnp.sum(strength)
-    # The pathway that would be the first to do everything on its own; no other one can then do more than that.
-    goal = s + jnp.sum(jnp.maximum(-strength, 0))
+    negative = jnp.minimum(jax.vmap(kind.strength)(z, paths.depth), 0)
+    goal = s - jnp.sum(jnp.where(paths.present, paths.unit() * negative, 0))
     reach = jax.vmap(kind.reach)(goal / paths.unit(), paths.depth)
     phase = jax.vmap(kind.phase)(z, paths.depth)
+    speed = jnp.where(paths.present, gate * paths.scale ** (paths.depth - 2), 0)
     lowest = z
     if head_start is not None:
         # Without the history that led to a head start, one path may have to end below where it is.
         phase = phase + speed * head_start
         lowest = z - 5 - jnp.abs(z)
-    needed = (jax.vmap(kind.phase)(reach, paths.depth) - phase) / jnp.where(moving, speed, 1)
-    leader = jnp.argmin(jnp.where(moving, lax.stop_gradient(needed), jnp.inf))
-    leads = jnp.arange(z.size) == leader
-    ratio = jnp.where(moving, speed, 0) / _pick(leads, jnp.where(moving, speed, 1))
-    offset = phase - ratio * _pick(leads, phase)
-    depth = _pick(leads, paths.depth)
+    # First comes the pathway that would be the first to do everything on its own; no other can then do more than that.
+    needed = (jax.vmap(kind.phase)(reach, paths.depth) - phase) / jnp.where(speed > 0, speed, 1)
+    order = jnp.argsort(jnp.where(speed > 0, lax.stop_gradient(needed), jnp.inf))
+    z, speed, reach, phase, lowest, paths = jax.tree.map(lambda x: x[order], (z, speed, reach, phase, lowest, paths))
+    depth, moving = paths.depth, speed > 0
+    ratio = speed[1:] / jnp.where(moving[0], speed[0], 1)
+    offset = phase[1:] - ratio * phase[0]
+    upper = jnp.maximum(z, reach)
 
     def places(leading):
-        phases = offset + ratio * kind.phase(leading, depth)
-        others = jax.vmap(kind.unphase)(phases, paths.depth, lowest, jnp.maximum(z, reach))
-        return jnp.where(leads, leading, jnp.where(moving, others, z))
+        phases = offset + ratio * kind.phase(leading, depth[0])
+        others = jax.vmap(kind.unphase)(phases, depth[1:], lowest[1:], upper[1:])
+        return _leading(leading, jnp.where(moving[1:], others, z[1:]))
 
-    start, stop = _pick(leads, lowest), _pick(leads, reach)
-    leading = monotone_root(lambda x: jnp.sum(_strengths(kind, places(x), paths)) - s, start, stop, stop)
+    leading = monotone_root(lambda x: _total(kind, places(x), paths) - s, lowest[0], reach[0], reach[0])
     noise = 8 * jnp.finfo(z.dtype).eps
-    moves = jnp.any(moving) & (left > noise * s)
+    moves = moving[0] & (s - _total(kind, z, paths) > noise * s)
     if head_start is None:
-        moves = moves & (leading - start > noise * (1 + jnp.abs(leading)))
-    return _Rest(leads, ratio, places(jnp.where(moves, leading, start)), moves)
+        moves = moves & (leading - z[0] > noise * (1 + jnp.abs(leading)))
+    return _Rest(order, z, places(jnp.where(moves, leading, z[0])), paths, speed, moves)
+
+
+def _restored(rest: _Rest, result: Array) -> Array:
+    return jnp.where(rest.moves, result, rest.z)[jnp.argsort(rest.order)]
 
 
 def settle(
@@ -105,7 +106,21 @@ def settle(
     ``head_start`` is the clock time by which each pathway, of shape (paths,), is ahead of its state ``z``.
     """
     rest = _rest(kind, z, gate, s, paths, head_start)
-    return jnp.where(rest.moves, rest.end, z)
+    return _restored(rest, rest.end)
+
+
+def _interpolated(duration: Scalar, relaxation: Scalar, progress: Array, values: Array) -> Scalar:
+    """About where the time since the start, known at a few places, reaches the duration."""
+    time = relaxation * progress + values
+    below = jnp.sum(time < duration)
+    index = jnp.arange(time.size)
+
+    def at(table, i):
+        return jnp.sum(jnp.where(index == i, table, 0))
+
+    t0, t1, x0, x1 = at(time, below - 1), at(time, below), at(progress, below - 1), at(progress, below)
+    inside = x0 + (x1 - x0) * (duration - t0) / jnp.where(t1 > t0, t1 - t0, 1)
+    return jnp.where(below == time.size, x0 + (duration - t0) / relaxation, inside)
 
 
 def advance(kind: Coordinate, z: Array, duration: Scalar, *, gate: Array, s: Scalar, paths: Pathways) -> Array:
@@ -120,36 +135,38 @@ def advance(kind: Coordinate, z: Array, duration: Scalar, *, gate: Array, s: Sca
         paths: depths, scales and presence.
     """
     rest = _rest(kind, z, gate, s, paths)
-    leads, ratio, end = rest.leads, rest.ratio, rest.end
-    depth = _pick(leads, paths.depth)
-    tip = _pick(leads, end)
-    back = jnp.where(rest.moves, _pick(leads, z) - tip, -1)
-    paces = jax.vmap(kind.pace)(end, paths.depth)
-    slopes = jnp.where(paths.present, paths.unit() * jax.vmap(kind.slope)(end, paths.depth), 0)
-    speed = _pick(leads, _speeds(gate, paths))
-    speed = jnp.where(rest.moves, speed, 1)
-    pace = _pick(leads, paces)
-    # Time over logarithm of the distance, close to the end.
-    relaxation = pace / (speed * jnp.where(rest.moves, jnp.sum(slopes * ratio * pace / paces), 1))
+    end, paths, depth = rest.end, rest.paths, rest.paths.depth
+    tip = end[0]
+    back = jnp.where(rest.moves, rest.z[0] - tip, -1)
+    speed = jnp.where(rest.moves, rest.speed[0], 1)
+    ratio = jnp.where(rest.moves, rest.speed[1:], 0) / speed
+    floor = jnp.minimum(rest.z, end)[1:]
 
     def displacements(d):
-        amount = ratio * kind.clock(tip, d, depth)
-        others = jax.vmap(kind.travel)(end, amount, paths.depth, jnp.minimum(z, end))
-        return jnp.where(leads, d, jnp.where(ratio > 0, others, 0))
+        amount = ratio * kind.clock(tip, d, depth[0])
+        others = jax.vmap(kind.travel)(end[1:], amount, depth[1:], floor)
+        return _leading(d, jnp.where(ratio > 0, others, 0))
+
+    # Time over the logarithm of the distance, close to the end.
+    paces = jax.vmap(kind.pace)(end, depth)
+    slopes = jnp.where(paths.present, paths.unit() * jax.vmap(kind.slope)(end, depth), 0)
+    steepness = jnp.sum(slopes * _leading(jnp.ones_like(tip), ratio) * paces[0] / paces)
+    relaxation = paces[0] / (speed * jnp.where(rest.moves, steepness, 1))
 
     def smooth_part(d):
-        gains = jax.vmap(kind.gain)(end, displacements(d), paths.depth)
+        gains = jax.vmap(kind.gain)(end, displacements(d), depth)
         left = -jnp.sum(jnp.where(paths.present, paths.unit() * gains, 0))
-        return kind.pace(tip + d, depth) / (speed * jnp.where(rest.moves, left, 1)) + relaxation / d
+        return kind.pace(tip + d, depth[0]) / (speed * jnp.where(rest.moves, left, 1)) + relaxation / d
 
     zero = jnp.zeros_like(back)
-    series = antiderivative(jax.vmap(smooth_part)(nodes_between(back, zero, _ORDER)), back, zero)
+    nodes = nodes_between(back, zero, _ORDER)
+    values, series = antiderivative(jax.vmap(smooth_part)(nodes), back, zero)
 
     def overtime(progress):
         d = back * jnp.exp(-progress)
         return relaxation * progress + evaluate_antiderivative(series, d, back, zero) - duration
 
     last = 5 - jnp.log(jnp.finfo(z.dtype).eps)
-    progress = monotone_root(overtime, 0.0, last)
-    ahead = end + displacements(back * jnp.exp(-progress))
-    return jnp.where(rest.moves, ahead, z)
+    guess = _interpolated(duration, relaxation, jnp.log(back / nodes), values)
+    progress = monotone_root(overtime, 0.0, last, guess)
+    return _restored(rest, end + displacements(back * jnp.exp(-progress)))

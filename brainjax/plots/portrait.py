@@ -6,6 +6,7 @@ import numpy as np
 import xarray
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from brainjax.plots.style import GREY, axis_label, line_styles, style, subplots
@@ -73,6 +74,8 @@ def portrait(
             ylabel = ylabel or f"{quantity}, path {names[1]}".lstrip(", ")
         ax.set(xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]), xlabel=xlabel or "", ylabel=ylabel or "")
         ax.set_aspect("equal")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         if legend and ax.get_legend_handles_labels()[1]:
             ax.legend(frameon=True, framealpha=0.9, edgecolor="none", borderpad=0.3)
     figure = ax.figure
@@ -101,7 +104,7 @@ def _draw(ax: Axes, paths: xarray.DataArray, along: str, path: str, hue: str | N
                 color=look["color"],
                 linestyle="-" if many else look["linestyle"],
                 linewidth=0.5 if many else 1.3,
-                alpha=0.5 if many else 1.0,
+                alpha=0.7 if many else 1.0,
                 zorder=3,
             )
             label = name if i == 0 and name else None

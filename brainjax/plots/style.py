@@ -1,6 +1,7 @@
 """One style for all figures: sizes of a printed column, readable without colour."""
 
 import contextlib
+import itertools
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COLUMN, PAGE = 3.4, 6.9  # inches
-GREY = "0.55"
+GREY = "0.72"
 
 RC: Any = {
     "font.size": 8.0,
@@ -80,7 +81,7 @@ def line_styles(n: int) -> list[dict[str, Any]]:
     Returns:
         Keyword arguments for `Axes.plot`.
     """
-    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.8, max(n, 1)))
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.75, max(n, 1)))
     return [
         {"color": tuple(shade), "linestyle": _DASHES[i % len(_DASHES)], "marker": _MARKERS[i % len(_MARKERS)]}
         for i, shade in enumerate(shades[:n])
@@ -94,11 +95,15 @@ def axis_label(data: Any) -> str:
     return f"{name} ({units})" if units else name
 
 
-def letter(axes: Iterable[Axes]) -> None:
-    """Letters the panels a, b, c, ... in the upper left corner outside the axes."""
+def letter(axes: Iterable[Axes], titles: Iterable[str] = ()) -> None:
+    """Letters the panels a, b, c, ... in the upper left corner outside the axes, and titles them if told to."""
     with style():
-        for i, ax in enumerate(axes):
+        for i, (ax, title) in enumerate(itertools.zip_longest(axes, titles)):
+            if ax is None:
+                raise ValueError(f"titles must not outnumber the {i} panels")
             ax.set_title(chr(ord("a") + i), loc="left", fontweight="bold", fontsize=9.0)
+            if title:
+                ax.set_title(title)
 
 
 def save(figure: Figure, path: str | pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """Execution in this process: values, labels, ragged results, shards and executors."""
 
 import concurrent.futures
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -128,7 +129,7 @@ def test_progress_counts_runs_up_to_the_total():
     assert [event.label for event in seen] == ["toy"] * len(seen)
     assert seen[0].done == 0
     assert seen[-1].done == seen[-1].total == 40
-    assert all(a.done <= b.done for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a.done <= b.done for a, b in itertools.pairwise(seen))
 
 
 def test_an_error_while_running_reaches_the_caller(tmp_path):
@@ -136,7 +137,9 @@ def test_an_error_while_running_reaches_the_caller(tmp_path):
         def fail(_):
             raise RuntimeError("the host has failed")
 
-        return {"total": jax.pure_callback(fail, jax.ShapeDtypeStruct((), jnp.float64), config.lr, vmap_method="sequential")}
+        return {
+            "total": jax.pure_callback(fail, jax.ShapeDtypeStruct((), jnp.float64), config.lr, vmap_method="sequential")
+        }
 
     with pytest.raises(Exception, match="the host has failed"):
         swept(failing, product(traced(lr=[0.1]), seeds(2)), store=tmp_path)

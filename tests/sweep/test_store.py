@@ -217,7 +217,7 @@ def test_ctrl_c_keeps_every_finished_chunk(tmp_path):
 def test_a_full_disk_keeps_what_was_finished(tmp_path):
     code = SLOW.replace("import signal, sys", "import pathlib, resource, signal, sys").replace(
         'if __name__ == "__main__":',
-        'if __name__ == "__main__":\n        from brainjax.sweep import store as disk\n        disk._BLOCK_SECONDS = 0.0',
+        'if __name__ == "__main__":\n        import brainjax.sweep.store as disk\n        disk._BLOCK_SECONDS = 0.0',
     )
     limit = """
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

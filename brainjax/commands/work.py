@@ -1,0 +1,212 @@
+"""``brainjax plan`` and ``brainjax run``."""
+
+import dataclasses
+import datetime
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from brainjax import catalog, folder
+from brainjax.commands import Options
+from brainjax.commands.backend import prepare
+from brainjax.commands.console import Reporter
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+    from ml_collections import ConfigDict
+
+    from brainjax.claims import Claim
+    from brainjax.sweep import Axes, Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """An experiment with its settings, and the plan of each part."""
+
+    experiment: catalog.Experiment
+    config: "ConfigDict"
+    parts: "dict[str, Axes]"
+    plans: "dict[str, Plan]"
+
+
+def plan(entry: catalog.Entry, options: Options) -> int:
+    """Prints what a run would do; executes nothing."""
+    job = _planned(entry, options, Reporter())
+    print("\n\n".join(str(each) for each in job.plans.values()))
+    if len(job.plans) > 1:
+        runs, programs = (sum(getattr(p, what) for p in job.plans.values()) for what in ("runs", "compilations"))
+        print(f"\ntogether      {runs} runs, {programs} compilations")
+    return 0
+
+
+def run(entry: catalog.Entry, options: Options) -> int:
+    """Runs or continues an experiment and writes its folder; 1 when a claim fails and ``--strict`` asks for it."""
+    start = time.monotonic()
+    out = Path(options.out) if options.out else _default_folder(entry, options)
+    reporter = Reporter()
+    try:
+        job = _planned(entry, options, reporter)
+        with reporter:
+            results = _executed(job, out, reporter)
+    except KeyboardInterrupt:
+        done, total = sum(reporter.done.values()), sum(reporter.total.values())
+        stored = f"at least {done} of {total} runs are stored in {out / folder.CHUNKS}" if total else "nothing was run"
+        reporter.say(f"brainjax: interrupted; {stored}; the same command continues")
+        return 130
+    total = sum(each.runs for each in job.plans.values())
+    if results is None:
+        done, (share, shares) = sum(reporter.done.values()), options.shard
+        print(f"share {share}/{shares} is done: {done} of {total} runs are stored in {out / folder.CHUNKS}")
+        print("results, figure and claims are written by the share that finds all runs there")
+        return 0
+    claims, figure = _judged(job, results)
+    seconds = time.monotonic() - start
+    diverged = _diverged(results)
+    _write(job, out, results, figure, claims, {"runs": total, "seconds": round(seconds, 1), "diverged_runs": diverged})
+    _show(entry, out, claims)
+    lost = f"; {diverged} of them diverged (not finite), kept as they are" if diverged else ""
+    print(f"{total} runs in {seconds:.1f} s{lost}")
+    return 1 if options.strict and any(claim.verdict == "fails" for claim in claims) else 0
+
+
+def _planned(entry: catalog.Entry, options: Options, reporter: Reporter) -> _Job:
+    if entry.error:
+        raise ValueError(f"{entry.path}: {entry.error}")
+    precision = options.precision or entry.precision
+    prepare(precision, reporter.note)
+    experiment = catalog.load(entry)
+    from brainjax.commands.settings import resolve
+    from brainjax.sweep import make_plan
+
+    config, parts = resolve(experiment, options, reporter.note)
+    plans = {
+        part: make_plan(
+            experiment.run,
+            config,
+            axes,
+            dims=experiment.dims,
+            check=experiment.check,
+            precision=precision,
+            width=options.width,  # type: ignore[arg-type]
+            workers=options.workers,
+            shard=options.shard,
+            name=f"{entry.name}: {part}" if part else entry.name,
+        )
+        for part, axes in parts.items()
+    }
+    return _Job(experiment, config, parts, plans)
+
+
+def _executed(job: _Job, out: Path, reporter: Reporter) -> "xarray.Dataset | xarray.DataTree | None":
+    """Results of all parts; None when runs of other shares are missing."""
+    import xarray
+
+    from brainjax.sweep import execute
+
+    out.mkdir(parents=True, exist_ok=True)
+    folder.clean(out)
+    for each in job.plans.values():
+        reporter.expect(each.name, each.runs)
+    found: dict[str, Any] = {}
+    for part, each in job.plans.items():
+        found[part] = execute(each, store=out / folder.CHUNKS / part, progress=reporter)
+    if any(result is None for result in found.values()):
+        return None
+    return found[""] if list(found) == [""] else xarray.DataTree.from_dict(found)
+
+
+def _judged(job: _Job, results: Any) -> "tuple[list[Claim], Figure]":
+    from matplotlib.figure import Figure
+
+    from brainjax.claims import Claim
+
+    path = job.experiment.entry.path
+    claims = list(job.experiment.claims(results))
+    wrong = next((claim for claim in claims if not isinstance(claim, Claim)), None)
+    if wrong is not None:
+        raise ValueError(f"{path}: claims must return a list of Claim; it holds a {type(wrong).__name__}")
+    names = [claim.name for claim in claims]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path}: two claims have the name {twice[0]!r}")
+    figure = job.experiment.figure(results)
+    if not isinstance(figure, Figure):
+        raise ValueError(f"{path}: figure must return a matplotlib Figure; got {type(figure).__name__}")
+    return claims, figure
+
+
+def _write(job: _Job, out: Path, results: Any, figure: Any, claims: "list[Claim]", measured: dict[str, Any]) -> None:
+    """Leaves the run's files; the provenance comes last and holds the checksums of the others."""
+    from brainjax.claims import to_json
+    from brainjax.plots import save
+    from brainjax.sweep import provenance
+
+    entry = job.experiment.entry
+    with folder.aside(out / folder.RESULTS) as draft:
+        results.to_netcdf(draft, engine="h5netcdf")
+    for name in folder.FIGURES:
+        with folder.aside(out / name) as draft:
+            save(figure, draft)
+    with folder.aside(out / folder.CLAIMS) as draft:
+        draft.write_text(to_json(claims), encoding="utf-8")
+    sweeps = {part: _described(axes) for part, axes in job.parts.items()}
+    folder.write_json(
+        out / folder.CONFIG,
+        {"experiment": entry.name, "config": job.config.to_dict(), "sweep": sweeps.get("", sweeps)},
+    )
+    origins = {part: provenance(each) for part, each in job.plans.items()}
+    written = (folder.RESULTS, *folder.FIGURES, folder.CLAIMS, folder.CONFIG)
+    folder.write_json(
+        out / folder.PROVENANCE,
+        {
+            "experiment": entry.name,
+            "paper": entry.paper,
+            "docstring": entry.docstring,
+            "experiment_sha256": folder.digest(entry.path),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **measured,
+            **(origins[""] if list(origins) == [""] else _merged(origins)),
+            "files": {name: folder.digest(out / name) for name in written},
+        },
+    )
+
+
+def _merged(origins: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Provenance of several parts: what they share once, the rest by part."""
+    first = next(iter(origins.values()))
+    shared = {key: value for key, value in first.items() if all(o.get(key) == value for o in origins.values())}
+    own = {part: {k: v for k, v in origin.items() if k not in shared} for part, origin in origins.items()}
+    return {**shared, "parts": own}
+
+
+def _described(axes: "Axes") -> dict[str, Any]:
+    return {
+        axis.name: {field.name: {"kind": field.kind, "values": list(field.values)} for field in axis.fields}
+        for axis in axes
+    }
+
+
+def _diverged(results: Any) -> int:
+    """Number of runs whose output is not finite, as the engine counted them."""
+    nodes = results.subtree if hasattr(results, "subtree") else [results]
+    return int(sum(int(node.attrs.get("diverged_runs", 0)) for node in nodes))
+
+
+def _show(entry: catalog.Entry, out: Path, claims: "list[Claim]") -> None:
+    from brainjax.claims import table
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    if claims:
+        console.print(table(claims, title=f"claims of {entry.name}"))
+    else:
+        print(f"{entry.name} makes no claims")
+    print(f"figure   {out / folder.FIGURES[0]}\nresults  {out / folder.RESULTS}\nall      {out}")
+
+
+def _default_folder(entry: catalog.Entry, options: Options) -> Path:
+    return Path("runs") / (f"{entry.name}-{options.variant}" if options.variant else entry.name)
