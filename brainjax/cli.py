@@ -14,7 +14,7 @@ from brainjax.commands import Options, UsageError
 
 COMMANDS = {
     "list": ("", "every experiment: its claim, paper and cost"),
-    "plan": ("EXPERIMENT [options]", "what a run would do: runs, compilations, memory, output; executes nothing"),
+    "plan": ("EXPERIMENT [options]", "what a run would do and need; executes nothing"),
     "run": ("EXPERIMENT [options]", "run or continue an experiment; writes results, figure and claims"),
     "report": ("[RUNS_DIR] [--out=FILE]", "one static page of everything under RUNS_DIR (default: runs)"),
 }
@@ -199,8 +199,11 @@ def _print_traceback(error: BaseException) -> None:
     """The traceback without JAX's own frames, except the one that raised."""
     shown = traceback.TracebackException.from_exception(error)
     inside = f"{os.sep}site-packages{os.sep}jax{os.sep}"
-    kept = [f for i, f in enumerate(shown.stack) if inside not in f.filename or i == len(shown.stack) - 1]
-    shown.stack = traceback.StackSummary.from_list(kept)
+    link: traceback.TracebackException | None = shown
+    while link is not None:
+        kept = [f for i, f in enumerate(link.stack) if inside not in f.filename or i == len(link.stack) - 1]
+        link.stack = traceback.StackSummary.from_list(kept)
+        link = link.__cause__ or link.__context__
     print("".join(shown.format()), end="", file=sys.stderr)
 
 

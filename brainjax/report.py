@@ -189,9 +189,11 @@ class _Run:
         written = self._said("files")
         for name, digest in written.items() if isinstance(written, dict) else ():
             path = self.path / str(name)
+            if any(problem.startswith(f"{name} ") for problem in self.problems):
+                continue
             try:
                 if path.is_file() and folder.digest(path) != digest:
-                    self.problems.append(f"{name} is not the file that this run wrote: it belongs to another run")
+                    self.problems.append(f"{name} differs from what this run wrote: altered, or of another run")
             except OSError as error:
                 self.problems.append(f"{name} cannot be read: {error.strerror}")
 

@@ -4,13 +4,14 @@ r"""Matrix products that stay fast when thousands of small networks are trained 
 has a fast kernel for a batch of plain products, none for a batch whose left operand is transposed, and a very slow
 path for a batch of matrices of size four to seven. The product here is a primitive of its own that knows these facts:
 
-* its transpose rule is again a product with the transpose *written out* (behind an optimisation barrier, else XLA folds
-  it back into the slow form), so that forward mode, reverse mode and every order of both contain plain products only;
-* its batching rule keeps the batch **last** for matrices with at most :data:`SMALL` rows and columns. The product is then
-  a sum of a few outer products of whole vectors over the batch. Larger ones keep the batch first.
+* its transpose rule is again a product, with the transpose *written out* (behind an optimisation barrier, else XLA
+  folds it back into the slow form), so that all derivatives of every order contain plain products only;
+* its batching rule keeps the batch **last** for matrices with at most :data:`SMALL` rows and columns. The product is
+  then a sum of a few outer products of whole vectors over the batch. Larger ones keep the batch first.
 
-On a GPU or TPU there is neither a barrier nor a batch-last form: both are decided when the program is traced, from the
-default backend. An operand that is not batched is never copied: the batch is folded into the rows or columns of the other.
+On a GPU or TPU there is neither a barrier nor a batch-last form: both are decided when the program is traced, from
+the default backend. An operand that is not batched is never copied: the batch is folded into the rows or columns of
+the other one.
 """
 
 from collections.abc import Sequence
@@ -83,8 +84,8 @@ def matmul_batch_last(
 ) -> Float[Array, "rows columns batch"]:
     """Products of small matrices with the batch as the last axis, as sums of outer products of vectors over the batch.
 
-    For code that keeps its whole state batch-last (``vmap`` of `matmul` does not let it: loops want the batch first). On
-    a CPU a loop over pairs of outer products compiles to better code than one long sum, if the batch fills the vectors.
+    For code that keeps its whole state batch-last (under ``vmap`` a loop moves the batch of its state to the front). On
+    a CPU a loop over pairs of outer products compiles to better code than one long sum, if the batch is wide.
     """
     inner, batch = a.shape[1:]
     pairs = 0 if inner <= _UNROLLED or batch < _LOOP_BATCH else (inner - 1) // 2
@@ -135,12 +136,12 @@ def _batch_layout(shapes: Sequence[tuple[int, ...]]) -> str:
 def _merge(x: Array, batch_axis: int, onto: int) -> Array:
     """Folds the axis ``batch_axis`` into the axis ``onto`` (counted without it), slowest varying."""
     x = jnp.moveaxis(x, batch_axis, onto)
-    return x.reshape(x.shape[:onto] + (x.shape[onto] * x.shape[onto + 1],) + x.shape[onto + 2 :])
+    return x.reshape((*x.shape[:onto], x.shape[onto] * x.shape[onto + 1], *x.shape[onto + 2 :]))
 
 
 def _split(x: Array, size: int, axis: int) -> Array:
     """Undoes :func:`_merge`: the new axis of length ``size`` stands before ``axis``."""
-    return x.reshape(x.shape[:axis] + (size, x.shape[axis] // size) + x.shape[axis + 1 :])
+    return x.reshape((*x.shape[:axis], size, x.shape[axis] // size, *x.shape[axis + 1 :]))
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -153,7 +154,7 @@ _product_p = Primitive("brainjax_product")
 
 def _product_shape(a: tuple[int, ...], b: tuple[int, ...], layout: str) -> tuple[int, ...]:
     row = _rows(layout)
-    return a[: row + 1] + (b[row + 1],) + a[row + 2 :]
+    return (*a[: row + 1], b[row + 1], *a[row + 2 :])
 
 
 def _product(a: Array, b: Array, *, layout: str) -> Array:
@@ -219,7 +220,7 @@ def _transpose_batching(args, axes, *, layout):
 
 def _transpose_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
     row = _rows(layout)
-    return shape[:row] + (shape[row + 1], shape[row]) + shape[row + 2 :]
+    return (*shape[:row], shape[row + 1], shape[row], *shape[row + 2 :])
 
 
 _product_p.def_impl(jax.jit(_product, static_argnames="layout"))

@@ -10,13 +10,6 @@ from brainjax.linear._clock import final_split as final_split
 from brainjax.linear._clock import final_split_large as final_split_large
 from brainjax.linear._clock import window_clock as window_clock
 from brainjax.linear._clock import window_clock_large as window_clock_large
-from brainjax.linear._pathways import Windows as Windows
-from brainjax.linear._pathways import pathway_rate as pathway_rate
-from brainjax.linear._pathways import small_layer as small_layer
-from brainjax.linear._pathways import strength as strength
-from brainjax.linear._pathways import windows as windows
-from brainjax.linear._solvers import PathwayRun as PathwayRun
-from brainjax.linear._solvers import pathway_euler as pathway_euler
 from brainjax.linear._layered import LayeredRun as LayeredRun
 from brainjax.linear._layered import ModeProjection as ModeProjection
 from brainjax.linear._layered import decoupled_layers as decoupled_layers
@@ -25,3 +18,10 @@ from brainjax.linear._layered import descent_direction as descent_direction
 from brainjax.linear._layered import gaussian_layers as gaussian_layers
 from brainjax.linear._layered import path_maps as path_maps
 from brainjax.linear._layered import project as project
+from brainjax.linear._pathways import Windows as Windows
+from brainjax.linear._pathways import pathway_rate as pathway_rate
+from brainjax.linear._pathways import small_layer as small_layer
+from brainjax.linear._pathways import strength as strength
+from brainjax.linear._pathways import windows as windows
+from brainjax.linear._solvers import PathwayRun as PathwayRun
+from brainjax.linear._solvers import pathway_euler as pathway_euler

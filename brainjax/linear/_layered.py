@@ -1,16 +1,18 @@
-r"""Deep linear networks of several parallel paths, layer by layer: initial weights, gradient descent, projection on modes.
+r"""Deep linear networks of several parallel paths, layer by layer: initial weights, descent, projection on modes.
 
-Path :math:`a` maps an input by :math:`\Omega_a = W_a^{D_a} \cdots W_a^1`, the network by :math:`\sum_a \Omega_a`. Depths
-and widths may differ between paths. Full-batch gradient descent on the squared error sees the data only through
+Path :math:`a` maps an input by :math:`\Omega_a = W_a^{D_a} \cdots W_a^1`, the network by :math:`\sum_a \Omega_a`.
+Depths and widths may differ between paths. Full-batch gradient descent on the squared error sees the data only through
 :math:`\Sigma_{yx}` and :math:`\Sigma_{xx}`:
 
-.. math:: L = \tfrac12 \mathrm{tr}\,\Omega\,\Sigma_{xx}\Omega^\top - \mathrm{tr}\,\Omega\,\Sigma_{yx}^\top + \text{const},
-   \qquad \Delta W^l = \eta\,(W^D \cdots W^{l+1})^\top (\Sigma_{yx} - \Omega\,\Sigma_{xx}) (W^{l-1} \cdots W^1)^\top .
+.. math:: L = \tfrac12 \mathrm{tr}\,\Omega\,\Sigma_{xx}\Omega^\top - \mathrm{tr}\,\Omega\,\Sigma_{yx}^\top
+   + \text{const}, \qquad
+   \Delta W^l = \eta\,(W^D \cdots W^{l+1})^\top (\Sigma_{yx} - \Omega\,\Sigma_{xx}) (W^{l-1} \cdots W^1)^\top .
 
 Sums over examples or means: the scale of the correlations is the scale of the singular values and of the rate.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -53,7 +55,7 @@ class LayeredRun(NamedTuple):
     time: Float[Array, " records"]
     """When the records were made: learning rate times number of updates; the first is 0."""
     records: Any
-    """What was observed, with a first axis of length ``records``: by default maps of shape (records, paths, out, in)."""
+    """What was observed, with a first axis of length ``records``: by default maps, (records, paths, out, in)."""
     paths: Any
     """The layers of every path after the last update."""
 
@@ -68,7 +70,7 @@ class ModeProjection(NamedTuple):
 
 
 def gaussian_layers(key: PRNGKey, sizes: Sequence[int], *, scale: ArrayLike) -> Layers:
-    r"""Random layers: entries of variance ``scale**2 / columns``, so ``scale`` multiplies the norm of what passes through.
+    r"""Random layers with entries of variance ``scale**2 / columns``: ``scale`` multiplies the norm of what passes.
 
     Args:
         key: typed PRNG key.
@@ -91,7 +93,7 @@ def gaussian_layers(key: PRNGKey, sizes: Sequence[int], *, scale: ArrayLike) -> 
     keys = jax.random.split(key, len(sizes) - 1)
     return tuple(
         jax.random.normal(keys[l], (rows, columns), scales.dtype) * (scales[l] / jnp.sqrt(columns).astype(scales.dtype))
-        for l, (columns, rows) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        for l, (columns, rows) in enumerate(pairwise(sizes))
     )
 
 
@@ -179,8 +181,8 @@ def descent_direction(
         paths: the layers of every path, the input's first.
         sigma_yx: correlation of outputs with inputs, of shape (out, in).
         sigma_xx: correlation of inputs, of shape (in, in); by default whitened, the identity.
-        gate: what multiplies the gradient of each path, a number or of shape (paths,). A closed path still contributes to
-            the output.
+        gate: what multiplies the gradient of each path, a number or of shape (paths,). A closed path still contributes
+            to the output.
 
     Returns:
         Matrices of the same shapes as ``paths``.
@@ -208,7 +210,7 @@ def descend(
     r"""Train all paths together by full-batch gradient descent, with deficits in some of them.
 
     Update number :math:`j` leads from time :math:`j\,\eta` to :math:`(j+1)\,\eta`, and a window acts on it if
-    ``start <= (j + 1/2) rate < stop``: the semantics of `pathway_euler`, which decoupled balanced layers follow exactly.
+    ``start <= (j + 1/2) rate < stop``: the semantics of `pathway_euler`, which decoupled balanced layers follow.
     A closed gate stops the learning of a path, not its contribution to the output.
 
     Under ``vmap`` on a CPU, networks whose layers have at most :data:`BATCH_LAST` units are trained with the batch as
@@ -274,7 +276,7 @@ def _as_paths(paths: Sequence[Sequence[ArrayLike]]) -> Paths:
     for number, layers in enumerate(arrays):
         for matrix in layers:
             checks.shape_of(f"each layer of paths[{number}]", matrix, (None, None), "(units above, units below)")
-        if any(upper.shape[1] != lower.shape[0] for lower, upper in zip(layers[:-1], layers[1:], strict=True)):
+        if any(upper.shape[1] != lower.shape[0] for lower, upper in pairwise(layers)):
             raise ValueError(f"the layers of paths[{number}] do not fit: got shapes {[m.shape for m in layers]}")
         ends.append((layers[-1].shape[0], layers[0].shape[1]))
     if len(set(ends)) > 1:

@@ -7,6 +7,7 @@ integral's logarithmic growth towards the end of learning is taken out in closed
 reduction and this form of it are derived by us.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from brainjax.core.roots import monotone_root
 from brainjax.core.types import Array, Scalar
 from brainjax.linear._coordinates import Coordinate
 
-__all__ = ["Pathways", "advance", "settle"]
+__all__ = ["Pathways", "Rest", "advance", "approach", "settle"]
 
 _ORDER = 24
 
@@ -38,7 +39,7 @@ class Pathways(NamedTuple):
         return self.scale**self.depth
 
 
-class _Rest(NamedTuple):
+class Rest(NamedTuple):
     """Where a stage would end if it lasted forever. Pathways are in the order of ``order``, the one that leads first."""
 
     order: Array
@@ -61,7 +62,7 @@ def _leading(first: Scalar, others: Array) -> Array:
 
 def _rest(
     kind: Coordinate, z: Array, gate: Array, s: Scalar, paths: Pathways, head_start: Array | None = None
-) -> _Rest:
+) -> Rest:
     negative = jnp.minimum(jax.vmap(kind.strength)(z, paths.depth), 0)
     goal = s - jnp.sum(jnp.where(paths.present, paths.unit() * negative, 0))
     reach = jax.vmap(kind.reach)(goal / paths.unit(), paths.depth)
@@ -91,10 +92,10 @@ def _rest(
     moves = moving[0] & (s - _total(kind, z, paths) > noise * s)
     if head_start is None:
         moves = moves & (leading - z[0] > noise * (1 + jnp.abs(leading)))
-    return _Rest(order, z, places(jnp.where(moves, leading, z[0])), paths, speed, moves)
+    return Rest(order, z, places(jnp.where(moves, leading, z[0])), paths, speed, moves)
 
 
-def _restored(rest: _Rest, result: Array) -> Array:
+def _restored(rest: Rest, result: Array) -> Array:
     return jnp.where(rest.moves, result, rest.z)[jnp.argsort(rest.order)]
 
 
@@ -134,7 +135,11 @@ def advance(kind: Coordinate, z: Array, duration: Scalar, *, gate: Array, s: Sca
         s: singular value of the mode; the strengths must not sum to more.
         paths: depths, scales and presence.
     """
-    rest = _rest(kind, z, gate, s, paths)
+    return approach(kind, _rest(kind, z, gate, s, paths), duration)
+
+
+def approach(kind: Coordinate, rest: Rest, duration: Scalar) -> Array:
+    """The coordinates that pathways on their way to rest have reached after a duration, of shape (paths,)."""
     end, paths, depth = rest.end, rest.paths, rest.paths.depth
     tip = end[0]
     back = jnp.where(rest.moves, rest.z[0] - tip, -1)
@@ -166,7 +171,7 @@ def advance(kind: Coordinate, z: Array, duration: Scalar, *, gate: Array, s: Sca
         d = back * jnp.exp(-progress)
         return relaxation * progress + evaluate_antiderivative(series, d, back, zero) - duration
 
-    last = 5 - jnp.log(jnp.finfo(z.dtype).eps)
+    last = 5 - math.log(jnp.finfo(end.dtype).eps)
     guess = _interpolated(duration, relaxation, jnp.log(back / nodes), values)
     progress = monotone_root(overtime, 0.0, last, guess)
     return _restored(rest, end + displacements(back * jnp.exp(-progress)))

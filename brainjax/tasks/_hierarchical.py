@@ -42,8 +42,8 @@ class LinearTask(NamedTuple):
 def correlations(inputs: ArrayLike, outputs: ArrayLike) -> Correlations:
     r""":math:`\Sigma_{yx} = Y X^\top` and :math:`\Sigma_{xx} = X X^\top`, summed over examples, not averaged.
 
-    Sums belong to the loss :math:`\tfrac12 \sum_\mu |y_\mu - \Omega x_\mu|^2`. Averaging over :math:`P` examples divides
-    both by :math:`P`: singular values fall, and learning slows down, by that factor.
+    Sums belong to the loss :math:`\tfrac12 \sum_\mu |y_\mu - \Omega x_\mu|^2`. Averaging over :math:`P` examples
+    divides both by :math:`P`: singular values fall, and learning slows down, by that factor.
 
     Args:
         inputs: examples as columns, of shape (in, examples).
@@ -61,14 +61,14 @@ def correlations(inputs: ArrayLike, outputs: ArrayLike) -> Correlations:
 def hierarchical_task(levels: int = 3, *, dtype: Any = None) -> LinearTask:
     r"""The binary tree of :cite:`saxe2019` as used by :cite:`kleinman2024`: ``2**levels`` items, one feature per node.
 
-    Inputs are one-hot, :math:`X = I`, so the inputs are white and :math:`\Sigma_{yx} = Y`. With three levels there are 8
+    Inputs are one-hot, :math:`X = I`, so they are white and :math:`\Sigma_{yx} = Y`. With three levels there are 8
     items and 15 features, and the singular values are :math:`\sqrt{15}, \sqrt 7, \sqrt 3, \sqrt 3, 1, 1, 1, 1`: for sums
     over examples, as everywhere here; with means they are 8 times smaller.
 
-    The basis is given in closed form (derived by us): right singular vectors are the constant and the Haar wavelets of the
-    tree. The wavelet that tells apart the two halves below a node at level :math:`l` (the root is level 0) has
-    :math:`s^2 = \sum_{k>l}^{L} 2^{L-k} = 2^{L-l} - 1`, the constant :math:`s^2 = 2^{L+1} - 1`. Equal singular values leave
-    the basis open; this one is a choice.
+    The basis is given in closed form (derived by us): right singular vectors are the constant and the Haar wavelets of
+    the tree. With :math:`L` levels the constant has :math:`s^2 = 2^{L+1} - 1`, and the wavelet that tells apart the two
+    halves below a node of level :math:`l` (the root is level 0) has :math:`s^2 = 2^{L-l} - 1`. Equal singular values
+    leave the basis open; this one is a choice.
 
     Args:
         levels: how often the items are split in two, 0 or more.
