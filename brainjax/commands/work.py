@@ -45,18 +45,22 @@ def plan(entry: catalog.Entry, options: Options) -> int:
 
 def run(entry: catalog.Entry, options: Options) -> int:
     """Runs or continues an experiment and writes its folder; 1 when a claim fails and ``--strict`` asks for it."""
-    start = time.monotonic()
     out = Path(options.out) if options.out else _default_folder(entry, options)
     reporter = Reporter()
     try:
-        job = _planned(entry, options, reporter)
-        with reporter:
-            results = _executed(job, out, reporter)
+        return _run(entry, options, out, reporter)
     except KeyboardInterrupt:
         done, total = sum(reporter.done.values()), sum(reporter.total.values())
         stored = f"at least {done} of {total} runs are stored in {out / folder.CHUNKS}" if total else "nothing was run"
         reporter.say(f"brainjax: interrupted; {stored}; the same command continues")
         return 130
+
+
+def _run(entry: catalog.Entry, options: Options, out: Path, reporter: Reporter) -> int:
+    start = time.monotonic()
+    job = _planned(entry, options, reporter)
+    with reporter:
+        results = _executed(job, out, reporter)
     total = sum(each.runs for each in job.plans.values())
     if results is None:
         done, (share, shares) = sum(reporter.done.values()), options.shard

@@ -60,7 +60,7 @@ def unit(name: str, value: Any) -> None:
     _every(value, lambda x: (x >= 0) & (x <= 1), name, "between 0 and 1")
 
 
-def at_least(name: str, value: Any, bound: float) -> None:
+def at_least(name: str, value: Any, bound: float | int) -> None:
     """Refuse numbers below a bound, and NaN."""
     _every(value, lambda x: x >= bound, name, f"{bound:g} or more")
 

@@ -1,10 +1,15 @@
 """Names for the kinds of array that the topics pass around, and the one rule by which inputs become arrays."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Key
+import jax.typing
+from jaxtyping import Array, Float, Key
+
+ArrayLike = jax.typing.ArrayLike | Sequence[Any]
+"""What public functions take: JAX and numpy arrays, numbers, and (nested) lists of numbers."""
 
 Scalar = Float[Array, ""]
 """A floating-point array without axes."""

@@ -105,7 +105,8 @@ def mode_strength_unbalanced(
     .. math:: u = \frac{x_1 x_2}{\epsilon + (q_+^2 + \epsilon\,q_-^2)\,(1-\epsilon)/2r}, \qquad
        x = q_+ e_+ + \epsilon\,q_- e_-,
 
-    where nothing cancels and nothing overflows, for any sign and size of the imbalance (form derived by us).
+    where nothing cancels and nothing overflows, for any sign and size of the imbalance (form derived by us; for
+    :math:`rt < \tau` the same in powers of :math:`F`).
     Small imbalance learns like a sigmoid at rate :math:`2s`, large imbalance exponentially at rate :math:`|\lambda|`.
 
     Args:
@@ -169,13 +170,21 @@ def _time(u: Scalar, s: Scalar, u0: Scalar, depth: Scalar, tau: Scalar) -> Scala
 
 
 def _unbalanced(t: Scalar, s: Scalar, a0: Scalar, b0: Scalar, tau: Scalar) -> Scalar:
+    time = t / tau
     skew = (b0 - a0) * (b0 + a0) / 2
-    # Without any drive the eigenvectors are undefined; an invisible one makes them and all derivatives regular.
-    s = jnp.where((s == 0) & (skew == 0), s + 1e-18, s)
-    rate = jnp.hypot(s, skew)
-    angle = jnp.arctan2(s, -skew) / 2
+    still = (s == 0) & (skew == 0)
+    rate = jnp.where(still, 0, jnp.hypot(jnp.where(still, 1, s), skew))
+    fading = jnp.exp(-2 * rate * time)
+    spread = expm1_over(-2 * rate, time)
+    # Early on: exp(F t) in powers of F, regular where the eigenvectors are not.
+    mean = (1 + fading) / 2
+    f1, f2 = s * b0 - skew * a0, s * a0 + skew * b0
+    early = (mean * a0 + spread * f1) * (mean * b0 + spread * f2)
+    early = early / (fading + mean * spread * (a0**2 + b0**2) + spread**2 * (a0 * f1 + b0 * f2))
+    # Later: in the eigenvectors, where nothing cancels.
+    angle = jnp.arctan2(jnp.where(still, 1, s), -skew) / 2
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     rises, falls = a0 * cos + b0 * sin, b0 * cos - a0 * sin
-    fading = jnp.exp(-2 * rate * t / tau)
     x1, x2 = rises * cos - fading * falls * sin, rises * sin + fading * falls * cos
-    return x1 * x2 / (fading + (rises**2 + fading * falls**2) * expm1_over(-2 * rate, t / tau))
+    late = x1 * x2 / (fading + (rises**2 + fading * falls**2) * spread)
+    return jnp.where(rate * time < 1, early, late)

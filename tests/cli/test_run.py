@@ -157,7 +157,7 @@ def test_diverged_runs_are_counted_and_kept(tmp_path, cache):
     assert json.loads((tmp_path / "runs" / "demo" / "decay" / "provenance.json").read_text())["diverged_runs"] == 8
 
 
-SLOW = ["run", "demo/decay", "--config.work=150000", "--width=4", "--seeds=64", "--config.rate=1", "--workers=1"]
+SLOW = ["run", "demo/decay", "--config.work=10000000", "--width=4", "--seeds=64", "--config.rate=1", "--workers=1"]
 
 
 def started(folder, cache):
@@ -196,7 +196,7 @@ def test_ctrl_c_says_what_is_stored_and_the_same_command_continues(tmp_path, cac
     status, _, err = toy.brainjax(tmp_path, *SLOW, cache=cache)
     assert status == 0, err
     begun_with = int(err.split("demo/decay: ")[1].split()[0])
-    assert begun_with >= stored
+    assert stored <= begun_with < 64
     assert opened(tmp_path / "runs" / "demo" / "decay" / "results.nc").identical(uninterrupted)
 
 
@@ -209,7 +209,7 @@ def test_a_kill_loses_only_what_was_in_progress(tmp_path, cache, uninterrupted):
     (run / f".results.{process.pid}.part.nc").write_bytes(b"half a file")  # as if killed while writing results
     status, _, err = toy.brainjax(tmp_path, *SLOW, cache=cache)
     assert status == 0, err
-    assert int(err.split("demo/decay: ")[1].split()[0]) > 0
+    assert 0 < int(err.split("demo/decay: ")[1].split()[0]) < 64
     assert toy.files(run) == LEAVES
     assert opened(run / "results.nc").identical(uninterrupted)
 
