@@ -25,3 +25,5 @@ from brainjax.linear._pathways import strength as strength
 from brainjax.linear._pathways import windows as windows
 from brainjax.linear._solvers import PathwayRun as PathwayRun
 from brainjax.linear._solvers import pathway_euler as pathway_euler
+from brainjax.linear._portrait import fixed_line as fixed_line
+from brainjax.linear._portrait import phase_field as phase_field
