@@ -109,10 +109,12 @@ def _executed(job: _Job, out: Path, reporter: Reporter) -> "xarray.Dataset | xar
     """Results of all parts; None when runs of other shares are missing."""
     import xarray
 
-    from brainjax.sweep import execute
+    from brainjax.sweep import execute, resumed
 
     out.mkdir(parents=True, exist_ok=True)
     folder.clean(out)
+    for part, each in job.plans.items():
+        job.plans[part] = resumed(each, out / folder.CHUNKS / part)
     for each in job.plans.values():
         reporter.expect(each.name, each.runs)
     found: dict[str, Any] = {}

@@ -18,12 +18,17 @@ from brainjax.linear._layered import descent_direction as descent_direction
 from brainjax.linear._layered import gaussian_layers as gaussian_layers
 from brainjax.linear._layered import path_maps as path_maps
 from brainjax.linear._layered import project as project
+from brainjax.linear._modes import mode_strength as mode_strength
+from brainjax.linear._modes import mode_strength_unbalanced as mode_strength_unbalanced
+from brainjax.linear._modes import mode_time as mode_time
 from brainjax.linear._pathways import Windows as Windows
 from brainjax.linear._pathways import pathway_rate as pathway_rate
 from brainjax.linear._pathways import small_layer as small_layer
 from brainjax.linear._pathways import strength as strength
 from brainjax.linear._pathways import windows as windows
 from brainjax.linear._solvers import PathwayRun as PathwayRun
+from brainjax.linear._solvers import pathway_clock as pathway_clock
 from brainjax.linear._solvers import pathway_euler as pathway_euler
+from brainjax.linear._solvers import pathway_flow as pathway_flow
 from brainjax.linear._portrait import fixed_line as fixed_line
 from brainjax.linear._portrait import phase_field as phase_field

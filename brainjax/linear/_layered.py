@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 
@@ -37,7 +38,7 @@ __all__ = [
     "project",
 ]
 
-BATCH_LAST = 12
+BATCH_LAST = 7
 """Largest number of units in a layer for which `descend` keeps a batch of networks batch-last on a CPU."""
 
 _WIDE = 64
@@ -191,8 +192,10 @@ def descent_direction(
         ValueError: if a shape does not fit.
     """
     network = _network(paths, sigma_yx, sigma_xx, gate)
-    gates = jnp.broadcast_to(network.gate, (len(network.paths),))
-    return _direction(network.paths, network.sigma_yx, network.sigma_xx, gates, matmul, _flip)
+    speeds = jnp.broadcast_to(network.gate, (len(network.paths),))
+    groups = _groups(network.paths)
+    stacks = _stacked(network.paths, groups)
+    return _unstacked(_direction(stacks, groups, network.sigma_yx, network.sigma_xx, speeds, matmul, _flip), groups)
 
 
 def descend(
@@ -312,37 +315,64 @@ def _gates(time: Array, spans: Windows, paths: int) -> Array:
     return jnp.broadcast_to(gates, (paths, *gates.shape[1:]))
 
 
+def _groups(paths: Paths) -> list[list[int]]:
+    """Numbers of the paths that have the same shapes, together: their products are done as one batch."""
+    groups: dict[Any, list[int]] = {}
+    for number, layers in enumerate(paths):
+        groups.setdefault(tuple(matrix.shape for matrix in layers), []).append(number)
+    return list(groups.values())
+
+
+def _stacked(paths: Paths, groups: list[list[int]]) -> Paths:
+    """Layers of the paths of each group with a new first axis."""
+    return tuple(tuple(jnp.stack(same) for same in zip(*(paths[a] for a in g), strict=True)) for g in groups)
+
+
+def _unstacked(stacks: Paths, groups: list[list[int]]) -> Paths:
+    paths = {a: tuple(m[i] for m in stack) for g, stack in zip(groups, stacks, strict=True) for i, a in enumerate(g)}
+    return tuple(paths[a] for a in sorted(paths))
+
+
 def _train(network, spans, observe, steps, every, product, flip):
     paths, yx, xx, rate = network
+    groups = _groups(paths)
 
-    def step(paths, j):
-        speeds = [rate] * len(paths)
-        if spans is not None:
-            gates = _gates((j.astype(yx.dtype) + 0.5) * rate, spans, len(paths))
-            speeds = [rate * gates[a] for a in range(len(paths))]
-        change = _direction(paths, yx, xx, speeds, product, flip)
-        return jax.tree.map(jnp.add, paths, change)
+    def step(stacks, j):
+        if spans is None:
+            speeds = jnp.broadcast_to(rate, (len(paths), *rate.shape))
+        else:
+            speeds = rate * _gates((j.astype(yx.dtype) + 0.5) * rate, spans, len(paths))
+        return jax.tree.map(jnp.add, stacks, _direction(stacks, groups, yx, xx, speeds, product, flip))
 
-    return scan_every(step, paths, steps=steps, every=every, observe=observe)
+    last, records = scan_every(
+        step,
+        _stacked(paths, groups),
+        steps=steps,
+        every=every,
+        observe=lambda stacks: observe(_unstacked(stacks, groups)),
+    )
+    return _unstacked(last, groups), records
 
 
-def _direction(paths, sigma_yx, sigma_xx, speeds, product, flip):
+def _direction(stacks, groups, sigma_yx, sigma_xx, speeds, product, flip):
+    """Changes of all layers; matrices have a first axis over the paths of a group, and a last one over a batch or not."""
+    products = jax.vmap(product)
     below = []
-    for layers in paths:
+    for layers in stacks:
         maps = [layers[0]]
         for matrix in layers[1:]:
-            maps.append(product(matrix, maps[-1]))
+            maps.append(products(matrix, maps[-1]))
         below.append(maps)
-    total = sum((maps[-1] for maps in below[1:]), below[0][-1])
-    error = flip(sigma_yx - (total if sigma_xx is None else product(total, sigma_xx)))
+    total = sum((jnp.sum(maps[-1], axis=0) for maps in below[1:]), jnp.sum(below[0][-1], axis=0))
+    error = flip(sigma_yx - (total if sigma_xx is None else product(total, sigma_xx)))[None]
     changes = []
-    for layers, maps, speed in zip(paths, below, speeds, strict=True):
-        above = jnp.expand_dims(speed, (0, 1)) * error
+    for layers, maps, group in zip(stacks, below, groups, strict=True):
+        above = jnp.expand_dims(speeds[np.array(group)], (1, 2)) * error
         change = []
         for l in range(len(layers) - 1, -1, -1):
-            change.append(flip(product(maps[l - 1], above) if l else above))
+            change.append(jax.vmap(flip)(products(maps[l - 1], above) if l else above))
             if l:
-                above = product(above, layers[l])
+                above = products(above, layers[l])
         changes.append(tuple(reversed(change)))
     return tuple(changes)
 

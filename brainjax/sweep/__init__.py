@@ -14,6 +14,7 @@ from brainjax.sweep.axes import zipped as zipped
 from brainjax.sweep.execution import Progress as Progress
 from brainjax.sweep.execution import collect as collect
 from brainjax.sweep.execution import execute as execute
+from brainjax.sweep.execution import resumed as resumed
 from brainjax.sweep.plan import Plan as Plan
 from brainjax.sweep.plan import make_plan as make_plan
 from brainjax.sweep.provenance import provenance as provenance

@@ -71,10 +71,8 @@ def execute(
 
     disk = None
     if store is not None:
+        plan = resumed(plan, store)
         disk = Store(store, note=lambda message: tell(message))
-        held = disk.layout()
-        if held is not None and not plan.width_is_given:
-            plan = plan.with_width(int(held.width))
         disk.admit(plan.layout)
     results = Results(plan.layout)
     if disk is not None:
@@ -96,6 +94,12 @@ def execute(
         if results.done < results.total:
             return None
     return results.to_xarray()
+
+
+def resumed(plan: Plan, store: str | os.PathLike[str]) -> Plan:
+    """The plan at the chunk width that a store was made with, if there is one and the plan leaves the width open."""
+    held = Store(store).layout()
+    return plan if held is None or plan.width_is_given else plan.with_width(int(held.width))
 
 
 def collect(store: str | os.PathLike[str]) -> "xr.Dataset | xr.DataTree":

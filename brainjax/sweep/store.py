@@ -58,7 +58,7 @@ class Store:
             return Layout.from_json(json.loads(text))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{self.folder / PLAN_FILE}: not a readable plan file ({error}); use another folder"
+                f"{self.folder / PLAN_FILE}: not a readable plan file ({error}); use another folder (--out=DIR)"
             ) from None
 
     def admit(self, layout: Layout) -> None:
@@ -73,7 +73,7 @@ class Store:
             found = differences(stored, layout)
             if found:
                 raise ValueError(
-                    f"{self.folder}: this store was made by something else: {'; '.join(found)}; use another folder"
+                    f"{self.folder}: this store was made by something else: {'; '.join(found)}; use another folder (--out=DIR)"
                 )
         self._blocks.mkdir(parents=True, exist_ok=True)
         for leftover in self._blocks.glob("*.part"):

@@ -274,9 +274,9 @@ def deficit(config: ConfigDict, dt: float) -> linear.Windows:
 def figure(results: xr.DataTree) -> Figure:
     """Phase portraits over the critical-period curves; the published Figures 1, 7 and 2 in one."""
     parts = {name: results[name].to_dataset().squeeze("part", drop=True) for name in results.children}
-    rows = 3 if "large" in parts else 1
+    ratios = [0.65, 0.65, 1.0] if "large" in parts else [1.0]
     with plots.style():
-        page, axes = plots.subplots(rows, 4, width="page", height=2.05 * rows + 0.2)
+        page, axes = plots.subplots(len(ratios), 4, width="page", height=2.15 * sum(ratios), height_ratios=ratios)
         if "large" in parts:
             draw_portraits(axes[:2], parts["large"])
         bottom = axes[-1]
@@ -329,7 +329,7 @@ def draw_small(ax: Any, data: xr.Dataset) -> None:
     share.attrs["long_name"] = "final share, deprived path"
     share["onset"].attrs["long_name"] = "onset of the window"
     plots.curves(share, "onset", hue="depth", ax=ax)
-    ax.set_title("small initialisation")
+    ax.set(title="small initialisation", xlim=(None, 1.3 * float(data.onset[-1])))  # room for the legend
 
 
 def draw_tree(ax: Any, data: xr.Dataset) -> None:
