@@ -69,7 +69,7 @@ def increasing(name: str, value: Any, *, strictly: bool = True) -> None:
     """Refuse a last axis that does not increase."""
     if not is_concrete(value):
         return
-    steps = np.diff(np.asarray(value))
+    steps = np.diff(np.asarray(value, float))
     if not np.all(steps > 0 if strictly else steps >= 0):
         allowed = "strictly increasing" if strictly else "in increasing order"
         raise ValueError(f"{name} must be {allowed}, got {_shown(value)}")

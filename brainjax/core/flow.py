@@ -29,7 +29,8 @@ def piecewise_flow(
     r"""Integrate :math:`\dot y = f(t, y, \theta_k)` through edges in time, with parameters that change at each edge.
 
     Each piece is integrated on the unit interval with its length as a factor, so no step crosses an edge, derivatives
-    with respect to the edges are exact, and pieces of length zero are harmless. A piece that fails gives NaN from there on.
+    with respect to the edges are exact, and pieces of length zero are harmless. A piece that fails gives NaN from there
+    on.
 
     Args:
         field: ``field(t, y, parameters)``, the time derivative, of the structure of ``y``.

@@ -15,7 +15,7 @@ __all__ = ["antiderivative", "evaluate_antiderivative", "integral", "nodes_betwe
 
 @functools.cache
 def _rule(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes, weights, and the matrix from values at the nodes to the antiderivative there and to its Legendre series."""
+    """Nodes, weights, and the matrix from values at the nodes to the antiderivative there and to its series."""
     nodes, weights = legendre.leggauss(order)
     degree = np.arange(order)
     to_series = (degree[:, None] + 0.5) * legendre.legvander(nodes, order - 1).T * weights

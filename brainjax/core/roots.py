@@ -22,8 +22,8 @@ def monotone_root(
     r"""Solve :math:`f(x) = 0` for an increasing scalar function inside :math:`[\text{lower}, \text{upper}]`.
 
     Newton's step, cut at the ends of the bracket, where it is at most half the step before, a bisection otherwise; the
-    loop stops at rounding error, so a batch under ``vmap`` costs as many steps as its hardest member. A function without a
-    sign change gives the end of the bracket that is nearer to one; NaN gives NaN.
+    loop stops at rounding error, so a batch under ``vmap`` costs as many steps as its hardest member. A function
+    without a sign change gives the end of the bracket that is nearer to one; NaN gives NaN.
 
     Derivatives with respect to everything ``function`` closes over come from the implicit function theorem,
     :math:`\mathrm d x = -\partial_\theta f\,\mathrm d\theta / f'(x)`, in forward and in reverse mode and to any order.

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.typing
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 ArrayLike = jax.typing.ArrayLike | Sequence[Any]
@@ -39,4 +40,4 @@ def broadcast(*arrays: Array) -> tuple[Array, ...]:
 
 def is_concrete(value: Any) -> bool:
     """Whether a value can be looked at now, that is, whether it is not being traced by a JAX transformation."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))

@@ -26,9 +26,9 @@ from brainjax.linear._pathways import pathway_rate as pathway_rate
 from brainjax.linear._pathways import small_layer as small_layer
 from brainjax.linear._pathways import strength as strength
 from brainjax.linear._pathways import windows as windows
+from brainjax.linear._portrait import fixed_line as fixed_line
+from brainjax.linear._portrait import phase_field as phase_field
 from brainjax.linear._solvers import PathwayRun as PathwayRun
 from brainjax.linear._solvers import pathway_clock as pathway_clock
 from brainjax.linear._solvers import pathway_euler as pathway_euler
 from brainjax.linear._solvers import pathway_flow as pathway_flow
-from brainjax.linear._portrait import fixed_line as fixed_line
-from brainjax.linear._portrait import phase_field as phase_field

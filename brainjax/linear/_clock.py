@@ -9,12 +9,14 @@ Functions ending in ``_large`` treat the "large" initialisation: in each pathway
 others, which are equal, :math:`q^2 - p^2 = c`, and :math:`p` may have either sign. The others treat balanced layers.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Float
 
 from brainjax.core import checks
@@ -63,9 +65,16 @@ def _strengths(kind: Coordinate, z: Array, paths: Pathways) -> Array:
 def _window(kind: Coordinate, problem: Problem, onset: Scalar, duration: Scalar) -> tuple[Array, Array]:
     """The coordinates at the beginning and at the end of the window."""
     z, s, paths = problem
-    both, free = jnp.ones(2, z.dtype), jnp.asarray([1, 0], z.dtype)
-    begin = advance(kind, z, onset, gate=both, s=s, paths=paths)
-    return begin, advance(kind, begin, duration, gate=free, s=s, paths=paths)
+
+    def stage(z, gate_and_length):
+        gate, length = gate_and_length
+        z = advance(kind, z, length, gate=gate, s=s, paths=paths)
+        return z, z
+
+    gates = jnp.asarray([[1, 1], [1, 0]], z.dtype)
+    # a loop, so that the compiler sees one stage, not two
+    _, (begin, end) = lax.scan(stage, z, (gates, jnp.stack([onset, duration])))
+    return begin, end
 
 
 def _window_clock(kind: Coordinate, problem: Problem, onset: Scalar, duration: Scalar) -> Scalar:
@@ -87,6 +96,31 @@ def _split(kind: Coordinate, problem: Problem, clock: Scalar) -> Array:
     return _strengths(kind, settle(kind, z, gate=jnp.ones_like(z), s=s, paths=paths, head_start=ahead), paths)
 
 
+def _split_balanced(k0, s, clock, depth):
+    return _split(BALANCED, _balanced_problem(k0, s, depth), clock)
+
+
+def _split_of_large(p0, s, clock, depth, imbalance):
+    return _split(LARGE, _large_problem(p0, s, depth, imbalance), clock)
+
+
+def _clock_balanced(k0, onset, duration, s, depth):
+    return _window_clock(BALANCED, _balanced_problem(k0, s, depth), onset, duration)
+
+
+def _clock_of_large(p0, onset, duration, s, depth, imbalance):
+    return _window_clock(LARGE, _large_problem(p0, s, depth, imbalance), onset, duration)
+
+
+def _gated_balanced(k0, onset, duration, s, depth):
+    return _gated_strength(BALANCED, _balanced_problem(k0, s, depth), onset, duration)
+
+
+def _gated_of_large(p0, onset, duration, s, depth, imbalance):
+    return _gated_strength(LARGE, _large_problem(p0, s, depth, imbalance), onset, duration)
+
+
+@functools.partial(jax.jit, static_argnums=0)  # called in a notebook, a formula compiles once per shape
 def _over_batch(function: Callable[..., Array], start: Array, *arguments: Array) -> Array:
     """Apply a function of a pair and scalars over the broadcast shape of a batch of pairs and arrays."""
     shape = jnp.broadcast_shapes(start.shape[:-1], *(argument.shape for argument in arguments))
@@ -151,7 +185,7 @@ def final_split(k0: ArrayLike, *, s: ArrayLike, clock: ArrayLike, depth: ArrayLi
     _check_balanced(k0, s, depth)
     checks.finite("clock", clock)
     start, *rest = as_floats(k0, s, clock, depth)
-    return _over_batch(lambda k, s, c, d: _split(BALANCED, _balanced_problem(k, s, d), c), start, *rest)
+    return _over_batch(_split_balanced, start, *rest)
 
 
 def final_split_large(
@@ -180,7 +214,7 @@ def final_split_large(
     _check_large(p0, s, depth, imbalance)
     checks.finite("clock", clock)
     start, *rest = as_floats(p0, s, clock, depth, imbalance)
-    return _over_batch(lambda p, s, t, d, c: _split(LARGE, _large_problem(p, s, d, c), t), start, *rest)
+    return _over_batch(_split_of_large, start, *rest)
 
 
 def window_clock(
@@ -201,7 +235,7 @@ def window_clock(
     _check_balanced(k0, s, depth)
     _check_window(onset, duration)
     start, *rest = as_floats(k0, onset, duration, s, depth)
-    return _over_batch(lambda k, t, h, s, d: _window_clock(BALANCED, _balanced_problem(k, s, d), t, h), start, *rest)
+    return _over_batch(_clock_balanced, start, *rest)
 
 
 def window_clock_large(
@@ -219,7 +253,7 @@ def window_clock_large(
     _check_large(p0, s, depth, imbalance)
     _check_window(onset, duration)
     start, *rest = as_floats(p0, onset, duration, s, depth, imbalance)
-    return _over_batch(lambda p, t, h, s, d, c: _window_clock(LARGE, _large_problem(p, s, d, c), t, h), start, *rest)
+    return _over_batch(_clock_of_large, start, *rest)
 
 
 def critical_period_curve(
@@ -253,7 +287,7 @@ def critical_period_curve(
     _check_balanced(k0, s, depth)
     _check_window(onset, duration)
     start, *rest = as_floats(k0, onset, duration, s, depth)
-    return _over_batch(lambda k, t, h, s, d: _gated_strength(BALANCED, _balanced_problem(k, s, d), t, h), start, *rest)
+    return _over_batch(_gated_balanced, start, *rest)
 
 
 def critical_period_curve_large(
@@ -279,4 +313,4 @@ def critical_period_curve_large(
     _check_large(p0, s, depth, imbalance)
     _check_window(onset, duration)
     start, *rest = as_floats(p0, onset, duration, s, depth, imbalance)
-    return _over_batch(lambda p, t, h, s, d, c: _gated_strength(LARGE, _large_problem(p, s, d, c), t, h), start, *rest)
+    return _over_batch(_gated_of_large, start, *rest)

@@ -38,7 +38,7 @@ __all__ = [
     "project",
 ]
 
-BATCH_LAST = 7
+BATCH_LAST = 12
 """Largest number of units in a layer for which `descend` keeps a batch of networks batch-last on a CPU."""
 
 _WIDE = 64

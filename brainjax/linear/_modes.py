@@ -5,6 +5,7 @@ layers are also balanced, its strength obeys :math:`\tau\,\mathrm du/\mathrm dt 
 :cite:`saxe2014`.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -27,10 +28,11 @@ def mode_strength(
     r"""The strength of a balanced mode at a time, :math:`u(t)` with :math:`\tau\,\dot u = D\,u^{2-2/D}(s-u)`.
 
     The Python integers 1 and 2 take the closed forms :math:`s + (u_0-s)\,e^{-t/\tau}` and
-    :math:`u_0 / (e^{-2st/\tau} + u_0\,(1-e^{-2st/\tau})/s)`, which hold for any finite ``s`` and, at depth 1, any ``u0``.
-    Any other depth, an array or a float or a traced value, is a real number with no branch on it: the implicit
-    solution :math:`t = \frac{\tau}{D}\int_{u_0}^{u} x^{2/D-2}/(s-x)\,\mathrm dx` :cite:`saxe2014` is inverted, in a form
-    derived by us whose error is rounding for :math:`u_0 > 10^{-6} s`. Nothing overflows. Differentiable in everything.
+    :math:`u_0 / (e^{-2st/\tau} + u_0\,(1-e^{-2st/\tau})/s)`, which hold for any finite ``s`` and, at depth 1, any
+    ``u0``. Any other depth, an array or a float or a traced value, is a real number with no branch on it: the implicit
+    solution :math:`t = \frac{\tau}{D}\int_{u_0}^{u} x^{2/D-2}/(s-x)\,\mathrm dx` :cite:`saxe2014` is inverted, in a
+    form derived by us with an error near 1e-11 for :math:`u_0 \ge 10^{-6} s`. Nothing overflows. Differentiable in
+    everything.
 
     Args:
         t: time, zero or more.
@@ -63,10 +65,10 @@ def mode_strength(
 def mode_time(
     u: ArrayLike, *, s: ArrayLike, u0: ArrayLike, depth: ArrayLike, tau: ArrayLike = 1.0
 ) -> Float[Array, "*batch"]:
-    r"""The time at which a balanced mode reaches a strength, :math:`\frac{\tau}{D}\int_{u_0}^{u} x^{2/D-2}/(s-x)\,\mathrm dx`.
+    r"""The time a balanced mode takes to a strength, :math:`\frac{\tau}{D}\int_{u_0}^{u} x^{2/D-2}/(s-x)\,\mathrm dx`.
 
-    For depth 2 it is :math:`\frac{\tau}{2s}\ln\frac{u\,(s-u_0)}{u_0\,(s-u)}` :cite:`saxe2014`. The integral is taken over
-    :math:`\ln x`, its pole at :math:`s` in closed form, for any real depth with no branch on it.
+    For depth 2 it is :math:`\frac{\tau}{2s}\ln\frac{u\,(s-u_0)}{u_0\,(s-u)}` :cite:`saxe2014`. The integral is taken
+    over :math:`\ln x`, its pole at :math:`s` in closed form, for any real depth with no branch on it.
 
     Args:
         u: strength to reach, positive, on the same side of ``s`` as ``u0``; ``s`` itself takes forever, and a strength
@@ -129,11 +131,16 @@ def mode_strength_unbalanced(
     return _elementwise(_unbalanced, t, s, a0, b0, tau)
 
 
+@functools.partial(jax.jit, static_argnums=0)  # called in a notebook, a formula compiles once per shape
+def _compiled(function: Callable[..., Scalar], *arrays: Array) -> Array:
+    return jax.vmap(function)(*arrays)
+
+
 def _elementwise(function: Callable[..., Scalar], *arguments: ArrayLike) -> Array:
     arrays = as_floats(*arguments)
     shape = jnp.broadcast_shapes(*(array.shape for array in arrays))
     flat = (jnp.broadcast_to(array, shape).reshape(-1) for array in arrays)
-    return jax.vmap(function)(*flat).reshape(shape)
+    return _compiled(function, *flat).reshape(shape)
 
 
 def _first(t: Scalar, s: Scalar, u0: Scalar, tau: Scalar) -> Scalar:

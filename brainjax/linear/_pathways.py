@@ -12,6 +12,7 @@ All arrays of states have shape (paths, modes).
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
@@ -102,11 +103,14 @@ def small_layer(k: ArrayLike, *, depth: ArrayLike, imbalance: ArrayLike = 0.0) -
     if balanced:
         return root
 
-    def solve(k, root, depth, c):
-        bound = jnp.abs(root)
-        return monotone_root(lambda p: p * _reach(p, depth, c) - k, -bound, bound, root)
+    return _inverse_strength(k, root, depth, imbalance)
 
-    return jnp.vectorize(solve)(k, root, depth, imbalance)
+
+@jax.jit  # called in a notebook, the formula compiles once per shape
+@jnp.vectorize
+def _inverse_strength(k, balanced_root, depth, c):
+    bound = jnp.abs(balanced_root)
+    return monotone_root(lambda p: p * _reach(p, depth, c) - k, -bound, bound, balanced_root)
 
 
 def windows(start: ArrayLike, stop: ArrayLike, gate: ArrayLike) -> Windows:

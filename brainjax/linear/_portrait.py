@@ -4,8 +4,8 @@ With :math:`q^2 = p^2 + c` the strength :math:`K = p\,q^{D-1}` of a pathway obey
 
 .. math:: \dot K = \bigl[q^{2(D-1)} + (D-1)\,p^2 q^{2(D-2)}\bigr]\,\Omega, \qquad \Omega = s - K_a - K_b,
 
-which for balanced layers, :math:`c = 0`, is :math:`D\,|K|^{2-2/D}\,\Omega`. All points of the line :math:`K_a + K_b = s`
-are fixed: a valley of equal loss, along which nothing pulls.
+which for balanced layers, :math:`c = 0`, is :math:`D\,|K|^{2-2/D}\,\Omega`. All points of the line
+:math:`K_a + K_b = s` are fixed: a valley of equal loss, along which nothing pulls.
 """
 
 import jax.numpy as jnp

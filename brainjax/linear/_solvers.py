@@ -140,9 +140,9 @@ def pathway_flow(
 ) -> PathwayRun:
     r"""Learn by gradient flow, integrated adaptively; no step crosses the edge of a window.
 
-    The relaxation rate of a balanced mode is :math:`\sum_a D_a K_a^{2-2/D_a}`, and an explicit solver takes about a third
-    of a step per unit of rate times time, however little still happens: for long times take `pathway_clock`, or an
-    implicit ``solver``.
+    The relaxation rate of a balanced mode is :math:`\sum_a D_a K_a^{2-2/D_a}`, and an explicit solver takes about a
+    third of a step per unit of rate times time, however little still happens: for long times take `pathway_clock`, or
+    an implicit ``solver``.
 
     Args:
         p0: state at time 0, of shape (paths, modes); of either sign.
@@ -194,8 +194,8 @@ def pathway_clock(
 ) -> PathwayRun:
     r"""Learn by gradient flow, exactly, through the clock :math:`\mathrm d\eta = \Omega\,\mathrm dt` that paths share.
 
-    Between two edges or records every path moves along its own curve by :math:`g_a\,\eta`, and :math:`\eta(t)` solves one
-    scalar equation per mode. There is no tolerance, and time can be as long as one likes. Derived by us.
+    Between two edges or records every path moves along its own curve by :math:`g_a\,\eta`, and :math:`\eta(t)` solves
+    one scalar equation per mode. There is no tolerance, and time can be as long as one likes. Derived by us.
 
     Args:
         p0: state at time 0, of shape (paths, modes). With balanced layers zero or more, and a path at zero stays there;

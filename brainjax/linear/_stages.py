@@ -40,7 +40,7 @@ class Pathways(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """Where a stage would end if it lasted forever. Pathways are in the order of ``order``, the one that leads first."""
+    """Where a stage would end if it lasted forever; pathways in the order of ``order``, the one that leads first."""
 
     order: Array
     z: Array
@@ -60,9 +60,7 @@ def _leading(first: Scalar, others: Array) -> Array:
     return jnp.concatenate([first[None], others])
 
 
-def _rest(
-    kind: Coordinate, z: Array, gate: Array, s: Scalar, paths: Pathways, head_start: Array | None = None
-) -> Rest:
+def _rest(kind: Coordinate, z: Array, gate: Array, s: Scalar, paths: Pathways, head_start: Array | None = None) -> Rest:
     negative = jnp.minimum(jax.vmap(kind.strength)(z, paths.depth), 0)
     goal = s - jnp.sum(jnp.where(paths.present, paths.unit() * negative, 0))
     reach = jax.vmap(kind.reach)(goal / paths.unit(), paths.depth)

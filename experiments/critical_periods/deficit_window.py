@@ -510,8 +510,8 @@ def layered_claims(data: xr.Dataset) -> list[Claim]:
             found.append(
                 judge.below(
                     f"mode law, {inputs}, {state.split(' (')[0]}",
-                    f"from small random weights, {inputs}: the mode law predicts the deprived path to {BOUND:g} s "
-                    f"if the pathways are {state} when the window opens, before learning is over",
+                    f"real layers, {inputs}, {state} when the window opens (learning not over): "
+                    f"the mode law predicts the deprived path to {BOUND:g} s",
                     "our test of the reduction",
                     error.where(chosen).mean(("layered.depth", "onset")),
                     than=BOUND,
