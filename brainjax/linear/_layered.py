@@ -341,7 +341,7 @@ def _train(network, spans, observe, steps, every, product, flip):
         if spans is None:
             speeds = jnp.broadcast_to(rate, (len(paths), *rate.shape))
         else:
-            speeds = rate * _gates((j.astype(yx.dtype) + 0.5) * rate, spans, len(paths))
+            speeds = rate[None] * _gates((j.astype(yx.dtype) + 0.5) * rate, spans, len(paths))
         return jax.tree.map(jnp.add, stacks, _direction(stacks, groups, yx, xx, speeds, product, flip))
 
     last, records = scan_every(

@@ -173,7 +173,9 @@ def _time(u: Scalar, s: Scalar, u0: Scalar, depth: Scalar, tau: Scalar) -> Scala
         return jnp.exp((2 - depth) * z) / -jnp.expm1(depth * z) + 1 / (depth * z)
 
     unit = tau * s ** (2 / depth - 2)
-    return unit * (jnp.log(start / stop) / depth + integral(smooth_part, start, stop, 40))
+    there = stop == 0
+    folds = jnp.where(there, jnp.inf, jnp.log(jnp.where(there, 1, start / jnp.where(there, 1, stop))))
+    return unit * (folds / depth + integral(smooth_part, start, stop, 40))
 
 
 def _unbalanced(t: Scalar, s: Scalar, a0: Scalar, b0: Scalar, tau: Scalar) -> Scalar:

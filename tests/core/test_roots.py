@@ -24,7 +24,8 @@ def test_roots_are_found_to_rounding_in_one_batch(name, dtype):
     find = jax.jit(jax.vmap(lambda y: monotone_root(lambda x: function(x) - y, lower, dtype(upper))))
     found = find(goals)
     assert found.dtype == dtype
-    np.testing.assert_allclose(found, inverse(goals.astype(float)), rtol=40 * np.finfo(dtype).eps)
+    eps = float(np.finfo(dtype).eps)  # a root near zero inherits the absolute rounding of the function
+    np.testing.assert_allclose(found, inverse(goals.astype(float)), rtol=20 * eps, atol=2 * eps)
 
 
 def test_a_batch_member_does_not_depend_on_its_neighbours():
