@@ -39,9 +39,15 @@ def engine(size: int, steps: int) -> dict[str, float]:
 
     start = time.perf_counter()
     plan = make_plan(run, ConfigDict({"seed": 0, "size": size, "steps": steps}), product(seeds(SEEDS)))
-    loss = execute(plan)["loss"]
+    result = execute(plan)
+    assert result is not None
     rate = SEEDS * steps / (time.perf_counter() - start)
-    return {"value": rate, "gflops": rate * _flops(size) / 1e9, "width": plan.width, "loss": float(loss.mean())}
+    return {
+        "value": rate,
+        "gflops": rate * _flops(size) / 1e9,
+        "width": plan.width,
+        "loss": float(result["loss"].values.mean()),
+    }
 
 
 def plain_vmap(size: int, steps: int) -> dict[str, float]:

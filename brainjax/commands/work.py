@@ -1,5 +1,6 @@
 """``brainjax plan`` and ``brainjax run``."""
 
+import concurrent.futures
 import dataclasses
 import datetime
 import time
@@ -25,21 +26,34 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """An experiment with its settings, and the plan of each part."""
+    """An experiment with its settings, and the plan of each part, made in the background one after another."""
 
     experiment: catalog.Experiment
     config: "ConfigDict"
     parts: "dict[str, Axes]"
-    plans: "dict[str, Plan]"
+    coming: "dict[str, concurrent.futures.Future[Plan]]"
+
+    def plan(self, part: str) -> "Plan":
+        """The plan of a part; waits for it. A part that cannot be planned is reported as soon as that is known."""
+        for future in self.coming.values():
+            if future.done():
+                future.result()
+        return self.coming[part].result()
+
+    @property
+    def runs(self) -> int:
+        """Number of runs of all parts."""
+        return sum(axes.size for axes in self.parts.values())
 
 
 def plan(entry: catalog.Entry, options: Options) -> int:
     """Prints what a run would do; executes nothing."""
-    job = _planned(entry, options, Reporter())
-    print("\n\n".join(str(each) for each in job.plans.values()))
-    if len(job.plans) > 1:
-        runs, programs = (sum(getattr(p, what) for p in job.plans.values()) for what in ("runs", "compilations"))
-        print(f"\ntogether      {runs} runs, {programs} compilations")
+    with concurrent.futures.ThreadPoolExecutor(1) as background:
+        job = _planned(entry, options, Reporter(), background)
+        plans = [job.plan(part) for part in job.parts]
+    print("\n\n".join(map(str, plans)))
+    if len(plans) > 1:
+        print(f"\ntogether      {job.runs} runs, {sum(each.compilations for each in plans)} compilations")
     return 0
 
 
@@ -47,21 +61,26 @@ def run(entry: catalog.Entry, options: Options) -> int:
     """Runs or continues an experiment and writes its folder; 1 when a claim fails and ``--strict`` asks for it."""
     out = Path(options.out) if options.out else _default_folder(entry, options)
     reporter = Reporter()
+    background = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="brainjax-plan")
     try:
-        return _run(entry, options, out, reporter)
+        return _run(entry, options, out, reporter, background)
     except KeyboardInterrupt:
         done, total = sum(reporter.done.values()), sum(reporter.total.values())
         stored = f"at least {done} of {total} runs are stored in {out / folder.CHUNKS}" if total else "nothing was run"
         reporter.say(f"brainjax: interrupted; {stored}; the same command continues")
         return 130
+    finally:
+        background.shutdown(cancel_futures=True)
 
 
-def _run(entry: catalog.Entry, options: Options, out: Path, reporter: Reporter) -> int:
+def _run(
+    entry: catalog.Entry, options: Options, out: Path, reporter: Reporter, background: concurrent.futures.Executor
+) -> int:
     start = time.monotonic()
-    job = _planned(entry, options, reporter)
+    job = _planned(entry, options, reporter, background)
     with reporter:
-        results = _executed(job, out, reporter)
-    total = sum(each.runs for each in job.plans.values())
+        plans, results = _executed(job, out, reporter)
+    total = job.runs
     if results is None:
         done, (share, shares) = sum(reporter.done.values()), options.shard
         print(f"share {share}/{shares} is done: {done} of {total} runs are stored in {out / folder.CHUNKS}")
@@ -70,14 +89,24 @@ def _run(entry: catalog.Entry, options: Options, out: Path, reporter: Reporter) 
     claims, figure = _judged(job, results)
     seconds = time.monotonic() - start
     diverged = _diverged(results)
-    _write(job, out, results, figure, claims, {"runs": total, "seconds": round(seconds, 1), "diverged_runs": diverged})
+    _write(
+        job,
+        plans,
+        out,
+        results,
+        figure,
+        claims,
+        {"runs": total, "seconds": round(seconds, 1), "diverged_runs": diverged},
+    )
     _show(entry, out, claims)
     lost = f"; {diverged} of them diverged (not finite), kept as they are" if diverged else ""
     print(f"{total} runs in {seconds:.1f} s{lost}")
     return 1 if options.strict and any(claim.verdict == "fails" for claim in claims) else 0
 
 
-def _planned(entry: catalog.Entry, options: Options, reporter: Reporter) -> _Job:
+def _planned(
+    entry: catalog.Entry, options: Options, reporter: Reporter, background: concurrent.futures.Executor
+) -> _Job:
     if entry.error:
         raise ValueError(f"{entry.path}: {entry.error}")
     precision = options.precision or entry.precision
@@ -87,8 +116,9 @@ def _planned(entry: catalog.Entry, options: Options, reporter: Reporter) -> _Job
     from brainjax.sweep import make_plan
 
     config, parts = resolve(experiment, options, reporter.note)
-    plans = {
-        part: make_plan(
+    coming = {
+        part: background.submit(
+            make_plan,
             experiment.run,
             config,
             axes,
@@ -98,31 +128,41 @@ def _planned(entry: catalog.Entry, options: Options, reporter: Reporter) -> _Job
             width=options.width,  # type: ignore[arg-type]
             workers=options.workers,
             shard=options.shard,
-            name=f"{entry.name}: {part}" if part else entry.name,
+            name=_name(entry, part),
         )
         for part, axes in parts.items()
     }
-    return _Job(experiment, config, parts, plans)
+    return _Job(experiment, config, parts, coming)
 
 
-def _executed(job: _Job, out: Path, reporter: Reporter) -> "xarray.Dataset | xarray.DataTree | None":
-    """Results of all parts; None when runs of other shares are missing."""
-    import xarray
+def _name(entry: catalog.Entry, part: str) -> str:
+    return f"{entry.name}: {part}" if part else entry.name
 
+
+def _executed(
+    job: _Job, out: Path, reporter: Reporter
+) -> "tuple[dict[str, Plan], xarray.Dataset | xarray.DataTree | None]":
+    """The plans and the results of all parts; no results when runs of other shares are missing."""
     from brainjax.sweep import execute, resumed
 
-    out.mkdir(parents=True, exist_ok=True)
-    folder.clean(out)
-    for part, each in job.plans.items():
-        job.plans[part] = resumed(each, out / folder.CHUNKS / part)
-    for each in job.plans.values():
-        reporter.expect(each.name, each.runs)
+    for part, axes in job.parts.items():
+        reporter.expect(_name(job.experiment.entry, part), axes.size)
+    plans: dict[str, Plan] = {}
     found: dict[str, Any] = {}
-    for part, each in job.plans.items():
-        found[part] = execute(each, store=out / folder.CHUNKS / part, progress=reporter)
+    for part in job.parts:
+        plan = job.plan(part)
+        if not plans:  # nothing is written before there is a plan
+            out.mkdir(parents=True, exist_ok=True)
+            folder.clean(out)
+        plans[part] = resumed(plan, out / folder.CHUNKS / part)
+        found[part] = execute(plans[part], store=out / folder.CHUNKS / part, progress=reporter)
     if any(result is None for result in found.values()):
-        return None
-    return found[""] if list(found) == [""] else xarray.DataTree.from_dict(found)
+        return plans, None
+    if list(found) == [""]:
+        return plans, found[""]
+    import xarray
+
+    return plans, xarray.DataTree.from_dict(found)
 
 
 def _judged(job: _Job, results: Any) -> "tuple[list[Claim], Figure]":
@@ -145,7 +185,15 @@ def _judged(job: _Job, results: Any) -> "tuple[list[Claim], Figure]":
     return claims, figure
 
 
-def _write(job: _Job, out: Path, results: Any, figure: Any, claims: "list[Claim]", measured: dict[str, Any]) -> None:
+def _write(
+    job: _Job,
+    plans: "dict[str, Plan]",
+    out: Path,
+    results: Any,
+    figure: Any,
+    claims: "list[Claim]",
+    measured: dict[str, Any],
+) -> None:
     """Leaves the run's files; the provenance comes last and holds the checksums of the others."""
     from brainjax.claims import to_json
     from brainjax.plots import save
@@ -164,7 +212,7 @@ def _write(job: _Job, out: Path, results: Any, figure: Any, claims: "list[Claim]
         out / folder.CONFIG,
         {"experiment": entry.name, "config": job.config.to_dict(), "sweep": sweeps.get("", sweeps)},
     )
-    origins = {part: provenance(each) for part, each in job.plans.items()}
+    origins = {part: provenance(each) for part, each in plans.items()}
     written = (folder.RESULTS, *folder.FIGURES, folder.CLAIMS, folder.CONFIG)
     folder.write_json(
         out / folder.PROVENANCE,

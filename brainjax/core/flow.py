@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import diffrax
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -23,8 +22,8 @@ def piecewise_flow(
     rtol: float | None = None,
     atol: float | None = None,
     max_steps: int = 10_000,
-    solver: diffrax.AbstractSolver | None = None,
-    adjoint: diffrax.AbstractAdjoint | None = None,
+    solver: Any = None,
+    adjoint: Any = None,
 ) -> tuple[PyTree[Array], Bool[Array, " pieces"]]:
     r"""Integrate :math:`\dot y = f(t, y, \theta_k)` through edges in time, with parameters that change at each edge.
 
@@ -50,6 +49,8 @@ def piecewise_flow(
     dtype = edges.dtype
     if rtol is None:
         rtol = 1e-9 if jnp.finfo(dtype).bits >= 64 else 1e-6
+    import diffrax  # half a second; most users never integrate
+
     controller = diffrax.PIDController(rtol=rtol, atol=rtol * 1e-3 if atol is None else atol)
     solver = diffrax.Tsit5() if solver is None else solver
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint

@@ -59,11 +59,12 @@ def monotone_root(
             low = jnp.where(value < 0, x, low)
             high = jnp.where(value < 0, high, x)
             newton = jnp.clip(x - value / jnp.where(slope > 0, slope, 1), low, high)
-            good = (slope > 0) & (2 * jnp.abs(value) <= before * slope)
+            small = enough * jnp.abs(newton) + floor
+            good = (slope > 0) & ((2 * jnp.abs(value) <= before * slope) | (jnp.abs(newton - x) <= small))
             following = jnp.where(good, newton, low + (high - low) / 2)
             following = jnp.where(value == 0, x, jnp.where(jnp.isnan(value), jnp.nan, following))
             moved = jnp.abs(following - x)
-            done = ~(moved > enough * jnp.abs(following) + floor)
+            done = ~(moved > jnp.where(good, small, 2 * eps * jnp.abs(following) + floor))
             return low, high, following, moved, count + 1, done
 
         at_lower, at_upper = jax.vmap(f)(jnp.stack([lower, upper]))

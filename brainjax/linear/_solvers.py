@@ -1,8 +1,7 @@
 """Three ways to solve the learning of pathways: the steps of gradient descent, its flow, and the exact clock."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,8 +134,8 @@ def pathway_flow(
     rtol: float | None = None,
     atol: float | None = None,
     max_steps: int = 10_000,
-    solver: diffrax.AbstractSolver | None = None,
-    adjoint: diffrax.AbstractAdjoint | None = None,
+    solver: Any = None,
+    adjoint: Any = None,
 ) -> PathwayRun:
     r"""Learn by gradient flow, integrated adaptively; no step crosses the edge of a window.
 

@@ -86,10 +86,10 @@ def _rest(kind: Coordinate, z: Array, gate: Array, s: Scalar, paths: Pathways, h
         return _leading(leading, jnp.where(moving[1:], others, z[1:]))
 
     leading = monotone_root(lambda x: _total(kind, places(x), paths) - s, lowest[0], reach[0], reach[0])
-    noise = 8 * jnp.finfo(z.dtype).eps
-    moves = moving[0] & (s - _total(kind, z, paths) > noise * s)
+    moves = moving[0]
     if head_start is None:
-        moves = moves & (leading - z[0] > noise * (1 + jnp.abs(leading)))
+        eps = float(jnp.finfo(z.dtype).eps)
+        moves = moves & (leading - z[0] > 2 * eps * (jnp.abs(leading) + jnp.abs(z[0])))
     return Rest(order, z, places(jnp.where(moves, leading, z[0])), paths, speed, moves)
 
 

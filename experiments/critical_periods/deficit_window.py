@@ -19,19 +19,21 @@ updates that begin inside the window.
 
 import itertools
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
-from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from brainjax import claims as judge
-from brainjax import linear, plots, tasks
+from brainjax import linear, tasks
 from brainjax.claims import Claim
 from brainjax.sweep import Axes, product, seeds, static, traced
+
+if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
+    import xarray as xr
+    from matplotlib.figure import Figure
 
 PAPER = "kleinman2024"
 DIMS = {
@@ -271,8 +273,10 @@ def deficit(config: ConfigDict, dt: float) -> linear.Windows:
     return linear.windows(start, start + config.duration, [1.0, 0.0])
 
 
-def figure(results: xr.DataTree) -> Figure:
+def figure(results: "xr.DataTree") -> "Figure":
     """Phase portraits over the critical-period curves; the published Figures 1, 7 and 2 in one."""
+    from brainjax import plots
+
     parts = {name: results[name].to_dataset().squeeze("part", drop=True) for name in results.children}
     ratios = [0.65, 0.65, 1.0] if "large" in parts else [1.0]
     with plots.style():
@@ -294,8 +298,10 @@ def figure(results: xr.DataTree) -> Figure:
     return page
 
 
-def draw_portraits(axes: np.ndarray, data: xr.Dataset) -> None:
+def draw_portraits(axes: np.ndarray, data: "xr.Dataset") -> None:
     """Figure 1: the field, its line of fixed points, and trajectories with an early window (top) and a late one."""
+    from brainjax import plots
+
     own = json.loads(data.attrs["config"])["large"]
     s, imbalance = own["s"], own["imbalance"]
     grid = np.linspace(0, s, 21)
@@ -312,8 +318,10 @@ def draw_portraits(axes: np.ndarray, data: xr.Dataset) -> None:
         ax.set_xlabel("strength, free path")
 
 
-def draw_large(ax: Any, data: xr.Dataset) -> None:
+def draw_large(ax: Any, data: "xr.Dataset") -> None:
     """The critical-period curve of the large initialisation."""
+    from brainjax import plots
+
     own = json.loads(data.attrs["config"])["large"]
     share = (data.strength.isel(path=1, duration=0) / own["s"]).sel(onset=slice(0, 0.2))
     share.attrs["long_name"] = "final share, deprived path"
@@ -322,8 +330,10 @@ def draw_large(ax: Any, data: xr.Dataset) -> None:
     ax.set_title("large initialisation")
 
 
-def draw_small(ax: Any, data: xr.Dataset) -> None:
+def draw_small(ax: Any, data: "xr.Dataset") -> None:
     """The critical-period curve of the small initialisation, by the closed form."""
+    from brainjax import plots
+
     own = json.loads(data.attrs["config"])["small"]
     share = data.gated.isel(duration=0) / own["s"]
     share.attrs["long_name"] = "final share, deprived path"
@@ -332,8 +342,10 @@ def draw_small(ax: Any, data: xr.Dataset) -> None:
     ax.set(title="small initialisation", xlim=(None, 1.3 * float(data.onset[-1])))  # room for the legend
 
 
-def draw_tree(ax: Any, data: xr.Dataset) -> None:
+def draw_tree(ax: Any, data: "xr.Dataset") -> None:
     """Figure 2: which modes of the hierarchical task stay skewed, by the window's onset."""
+    from brainjax import plots
+
     split = data.split.isel(depth=0, duration=0)
     share = split.isel(path=1) / split.sum("path")
     share = share.assign_coords(mode=np.arange(1, share.sizes["mode"] + 1))
@@ -344,8 +356,10 @@ def draw_tree(ax: Any, data: xr.Dataset) -> None:
     ax.set(title="hierarchical task", xticks=range(1, 9))
 
 
-def draw_layered(ax: Any, data: xr.Dataset) -> None:
+def draw_layered(ax: Any, data: "xr.Dataset") -> None:
     """The error of the mode law on networks of layers, against how far they are from its conditions."""
+    from brainjax import plots
+
     edges = np.geomspace(1e-3, 1.0, 10)
     for index, correlation in enumerate(data["layered.correlation"].values):
         here = data.sel({"layered.correlation": correlation}).isel(duration=0)
@@ -367,13 +381,13 @@ def draw_layered(ax: Any, data: xr.Dataset) -> None:
     ax.legend(loc="lower left")
 
 
-def claims(results: xr.DataTree) -> list[Claim]:
+def claims(results: "xr.DataTree") -> list[Claim]:
     parts = {name: results[name].to_dataset().squeeze("part", drop=True) for name in results.children}
     judged = {"large": large_claims, "small": small_claims, "tree": tree_claims, "layered": layered_claims}
     return [claim for name, data in parts.items() for claim in judged[name](data.isel(duration=0))]
 
 
-def large_claims(data: xr.Dataset) -> list[Claim]:
+def large_claims(data: "xr.Dataset") -> list[Claim]:
     """Figure 1: shifts of the free path's share against the same seed without a deficit."""
     s = json.loads(data.attrs["config"])["large"]["s"]
     shift = (data.strength - data.undisturbed).isel(path=0) / s
@@ -415,7 +429,7 @@ def large_claims(data: xr.Dataset) -> list[Claim]:
     ]
 
 
-def small_claims(data: xr.Dataset) -> list[Claim]:
+def small_claims(data: "xr.Dataset") -> list[Claim]:
     """Figure 7 and the critical-period curve: when the window of sensitivity closes, and how sharply."""
     own = json.loads(data.attrs["config"])["small"]
     lost = (data.undisturbed.isel(path=1) - data.gated) / own["s"]
@@ -451,7 +465,7 @@ def small_claims(data: xr.Dataset) -> list[Claim]:
     return found
 
 
-def closing_width(lost: xr.DataArray) -> np.ndarray:
+def closing_width(lost: "xr.DataArray") -> np.ndarray:
     """(t90 - t10) / t50 of each seed, where t_x is the onset at which x % of the initial effect is gone."""
     effect = lost.transpose("seed", "onset").values
     remaining = effect / effect[:, :1]
@@ -461,7 +475,7 @@ def closing_width(lost: xr.DataArray) -> np.ndarray:
     return np.where(remaining[:, -1] < 0.1, (late - early) / half, np.nan)
 
 
-def tree_claims(data: xr.Dataset) -> list[Claim]:
+def tree_claims(data: "xr.Dataset") -> list[Claim]:
     """Figure 2: which modes stay skewed."""
     split = data.split.isel(depth=0)
     share = split.isel(path=0) / split.sum("path") - 0.5
@@ -496,7 +510,7 @@ def tree_claims(data: xr.Dataset) -> list[Claim]:
     ]
 
 
-def layered_claims(data: xr.Dataset) -> list[Claim]:
+def layered_claims(data: "xr.Dataset") -> list[Claim]:
     """How well the mode law, handed the state at the window's onset, predicts networks of real layers."""
     found = []
     for correlation in data["layered.correlation"].values:
