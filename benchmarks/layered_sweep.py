@@ -33,6 +33,7 @@ def _flops(size: int) -> float:
 
 
 def engine(size: int, steps: int) -> dict[str, float]:
+    import numpy as np
     from ml_collections import ConfigDict
 
     from brainjax.sweep import execute, make_plan, product, seeds
@@ -46,7 +47,7 @@ def engine(size: int, steps: int) -> dict[str, float]:
         "value": rate,
         "gflops": rate * _flops(size) / 1e9,
         "width": plan.width,
-        "loss": float(result["loss"].values.mean()),
+        "loss": float(np.mean(np.asarray(result["loss"]))),
     }
 
 

@@ -48,18 +48,24 @@ def _pairs(name: str, start: Any) -> Any:
     return start
 
 
+def _strengths(kind: Coordinate, z: Array, paths: Pathways) -> Array:
+    return paths.unit() * jax.vmap(kind.strength)(z, paths.depth)
+
+
+def _problem(kind: Coordinate, z: Array, s: Scalar, paths: Pathways) -> Problem:
+    """What cannot be refused because it is traced, more strength than there is to learn, gives NaN."""
+    fits = jnp.sum(_strengths(kind, z, paths)) <= s * (1 + 100 * float(jnp.finfo(z.dtype).eps))
+    return jnp.where(fits, z, jnp.nan), s, paths
+
+
 def _balanced_problem(start: Array, s: Scalar, depth: Scalar) -> Problem:
     depths = jnp.full((2,), depth)
-    return jnp.log(start / s) / depth, s, Pathways(depths, s ** (1 / depths), jnp.ones(2, bool))
+    return _problem(BALANCED, jnp.log(start / s) / depth, s, Pathways(depths, s ** (1 / depths), jnp.ones(2, bool)))
 
 
 def _large_problem(start: Array, s: Scalar, depth: Scalar, imbalance: Scalar) -> Problem:
     scale = jnp.full((2,), jnp.sqrt(imbalance))
-    return jnp.arcsinh(start / scale), s, Pathways(jnp.full((2,), depth), scale, jnp.ones(2, bool))
-
-
-def _strengths(kind: Coordinate, z: Array, paths: Pathways) -> Array:
-    return paths.unit() * jax.vmap(kind.strength)(z, paths.depth)
+    return _problem(LARGE, jnp.arcsinh(start / scale), s, Pathways(jnp.full((2,), depth), scale, jnp.ones(2, bool)))
 
 
 def _window(kind: Coordinate, problem: Problem, onset: Scalar, duration: Scalar) -> tuple[Array, Array]:

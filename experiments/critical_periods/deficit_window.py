@@ -120,7 +120,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.parts = ("tree",)
     elif variant == "figure7":
         config.parts = ("small",)
-        config.small.update({"s": 10.0, "p0": 0.005, "depths": (2.0, 3.0, 4.0)})
+        config.small.update({"s": 10.0, "p0": 0.005, "spread": 0.0, "seeds": 1, "depths": (2.0, 3.0, 4.0)})
         config.small.update({"onsets": (0.0, 5000.0), "durations": (0.05,)})
     elif variant:
         raise ValueError(f"variant: 'quick', 'figure1', 'figure2' or 'figure7', got {variant!r}")
@@ -433,20 +433,23 @@ def small_claims(data: "xr.Dataset") -> list[Claim]:
     """Figure 7 and the critical-period curve: when the window of sensitivity closes, and how sharply."""
     own = json.loads(data.attrs["config"])["small"]
     lost = (data.undisturbed.isel(path=1) - data.gated) / own["s"]
-    where = "Fig. 7, small initialisation"
+    at_start = lost.isel(onset=0)
+    if own["spread"] == 0:
+        return exact_claims(at_start.isel(seed=0).values, abs(lost.isel(onset=-1, seed=0)).values)
+    where = f"setting of Fig. 7, K0 = {own['k0']:g} at every depth"
     found = [
         judge.greater(
             "early deficit, small init",
             "a window at the start shifts the split towards the free path, at every depth",
             where,
-            lost.isel(onset=0).min("depth"),
+            at_start.min("depth"),
             unit="share of s, least over depths",
         ),
         judge.increasing(
             "depth amplifies, small init",
             "the effect of a window at the start grows with depth",
             where,
-            {float(depth): lost.isel(onset=0).sel(depth=depth) for depth in data.depth.values},
+            {float(depth): at_start.sel(depth=depth) for depth in data.depth.values},
             unit="share of s",
         ),
     ]
@@ -463,6 +466,27 @@ def small_claims(data: "xr.Dataset") -> list[Claim]:
         )
     )
     return found
+
+
+def exact_claims(at_start: np.ndarray, at_end: np.ndarray) -> list[Claim]:
+    """Figure 7 itself: pathways that start exactly alike, one trajectory per depth; the error is that of rounding."""
+    rounding = 8 * np.finfo(at_start.dtype).eps
+    statements = (
+        (
+            "early deficit",
+            "a window at the start shifts the split towards the free path, at every depth",
+            at_start,
+            0.0,
+        ),
+        ("depth amplifies", "the effect of a window at the start grows with depth", np.diff(at_start), 0.0),
+        ("late deficit", "a window after learning shifts the split by less than 1 % of s", 0.01 - at_end, 0.0),
+    )
+    return [
+        judge.deterministic(
+            name, statement, "Fig. 7", value, np.full(value.shape, rounding), low=low, unit="share of s"
+        )
+        for name, statement, value, low in statements
+    ]
 
 
 def closing_width(lost: "xr.DataArray") -> np.ndarray:
