@@ -1,4 +1,4 @@
-"""The critical-period law over a grid of 100,000 points as one vmapped function, on all cores the function takes itself."""
+"""The critical-period law over a grid of 100,000 points as one vmapped function."""
 
 import time
 

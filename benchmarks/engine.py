@@ -1,7 +1,7 @@
 """What the sweep engine costs over its own executable, what a second worker brings, and what seeds do to memory.
 
-64 chunks of at least 50 ms of a two-pathway network. The bare loop calls the very executable that `execute` uses, from a
-thread per core, and keeps nothing; `execute` also labels the results and writes the store. The compiled program comes
+64 chunks of at least 50 ms of a two-pathway network. The bare loop calls the very executable that `execute` uses, from
+a thread per core, and keeps nothing; `execute` also labels the results and writes the store. The compiled program comes
 from a cache in both, so that only running is compared.
 """
 

@@ -1,8 +1,8 @@
 """Two-pathway deep linear networks in layer space, 1024 seeds: the engine against what one would write otherwise.
 
-A unit of work is one update of all layers of one network (a "seed-step"); slow methods do fewer of them. Counted are the
-products of the forward and backward pass: (6 (D - 1) + 1) of size n for two paths of D layers. The engine's time holds
-its planning, compilation and result; all other methods are timed after a first call.
+A unit of work is one update of all layers of one network (a "seed-step"); slow methods do fewer of them. Counted are
+the products of the forward and backward pass: (6 (D - 1) + 1) of size n for two paths of D layers. The engine's time
+holds its planning, compilation and result; all other methods are timed after a first call.
 """
 
 import time
@@ -145,8 +145,8 @@ def _benchmark(size: int, steps: int, slower: int, goals: tuple[Goal, ...], torc
 BENCHMARKS = (
     _benchmark(
         32,
-        500,
-        4,
+        2000,
+        8,
         (
             Goal("engine over torch.func vmap", over("engine", *_best("torch.func vmap")), 3),
             Goal("engine over batched PyTorch by hand", over("engine", *_best("torch bmm, gradient by hand")), 2),
@@ -157,8 +157,8 @@ BENCHMARKS = (
     ),
     _benchmark(
         10,
-        5000,
-        20,
+        20000,
+        80,
         (
             Goal("engine over torch.func vmap", over("engine", *_best("torch.func vmap")), 3),
             Goal("engine over a PyTorch loop", over("engine", *_best("torch loop over seeds")), 100),
@@ -166,8 +166,8 @@ BENCHMARKS = (
     ),
     _benchmark(
         4,
-        20000,
-        100,
+        60000,
+        300,
         (Goal("engine over jit(vmap(scan(grad)))", over("engine", "jit(vmap(scan(grad)))"), 8),),
         torch=False,
     ),

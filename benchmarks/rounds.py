@@ -48,7 +48,10 @@ def run(benchmark: Benchmark, rounds: int, only: str = "") -> dict[str, Any]:
             measured[-1][method.name] = _in_fresh_process(benchmark, method)
             numbers = measured[-1][method.name]
             rest = "".join(f"  {key} {value:,.4g}" for key, value in numbers.items() if key != "value")
-            print(f"   round {number + 1}  {method.name:<34} {numbers['value']:>14,.4g} {benchmark.unit}{rest}", flush=True)
+            print(
+                f"   round {number + 1}  {method.name:<34} {numbers['value']:>14,.4g} {benchmark.unit}{rest}",
+                flush=True,
+            )
     result = {
         "benchmark": benchmark.name,
         "about": benchmark.about,
@@ -111,6 +114,6 @@ def _print_table(benchmark: Benchmark, result: dict[str, Any]) -> None:
     if noise:
         print(
             f"   other work kept {noise['median']:.2f} cores busy between the measurements (at worst"
-            f" {noise['largest']:.2f}): above about 0.1 the ratios are not to be trusted. What the host does to a virtual"
-            " machine is not seen here."
+            f" {noise['largest']:.2f}): above about 0.1 the ratios are not to be trusted. What the host does to a"
+            " virtual machine is not seen here."
         )

@@ -1,4 +1,4 @@
-"""The same networks in PyTorch, three ways: a loop over seeds, torch.func, and batched products with a hand gradient."""
+"""The same networks in PyTorch, three ways: a loop over seeds, torch.func, and batched products by hand."""
 
 import torch
 

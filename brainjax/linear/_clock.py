@@ -38,7 +38,7 @@ Problem = tuple[Array, Scalar, Pathways]
 
 def _pairs(name: str, start: Any) -> Any:
     """Give a number to both pathways, and refuse a trailing axis other than of two pathways."""
-    shape = jnp.shape(start)
+    shape = jnp.asarray(start).shape if isinstance(start, list | tuple) else np.shape(start)
     if shape == ():
         return [start, start]
     if shape[-1] != 2:

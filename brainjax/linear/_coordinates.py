@@ -85,7 +85,11 @@ def _balanced_travel(z: Scalar, amount: Scalar, depth: Scalar, lower: Scalar) ->
 
 def _balanced_unphase(phase: Scalar, depth: Scalar, lower: Scalar, upper: Scalar) -> Scalar:
     del lower, upper
-    return log1p_over(2 - depth, phase)
+    rate = 2 - depth
+    # Below depth 2 the clock reaches p = 0, and there this coordinate ends.
+    nearly = 1 - float(jnp.finfo(phase.dtype).eps)
+    lowest = jnp.where(rate > 0, -nearly / jnp.where(rate > 0, rate, 1), -jnp.inf)
+    return log1p_over(rate, jnp.maximum(phase, lowest))
 
 
 BALANCED = Coordinate(

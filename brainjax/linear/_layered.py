@@ -38,7 +38,7 @@ __all__ = [
     "project",
 ]
 
-BATCH_LAST = 12
+BATCH_LAST = 15
 """Largest number of units in a layer for which `descend` keeps a batch of networks batch-last on a CPU."""
 
 _WIDE = 64
@@ -355,7 +355,7 @@ def _train(network, spans, observe, steps, every, product, flip):
 
 
 def _direction(stacks, groups, sigma_yx, sigma_xx, speeds, product, flip):
-    """Changes of all layers; matrices have a first axis over the paths of a group, and a last one over a batch or not."""
+    """Changes of all layers; matrices have a first axis over the paths of a group, maybe a last one over a batch."""
     products = jax.vmap(product)
     below = []
     for layers in stacks:

@@ -73,7 +73,8 @@ class Store:
             found = differences(stored, layout)
             if found:
                 raise ValueError(
-                    f"{self.folder}: this store was made by something else: {'; '.join(found)}; use another folder (--out=DIR)"
+                    f"{self.folder}: this store was made by something else: {'; '.join(found)}; "
+                    "use another folder (--out=DIR)"
                 )
         self._blocks.mkdir(parents=True, exist_ok=True)
         for leftover in self._blocks.glob("*.part"):

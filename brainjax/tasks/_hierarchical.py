@@ -62,7 +62,8 @@ def hierarchical_task(levels: int = 3, *, dtype: Any = None) -> LinearTask:
     r"""The binary tree of :cite:`saxe2019` as used by :cite:`kleinman2024`: ``2**levels`` items, one feature per node.
 
     Inputs are one-hot, :math:`X = I`, so they are white and :math:`\Sigma_{yx} = Y`. With three levels there are 8
-    items and 15 features, and the singular values are :math:`\sqrt{15}, \sqrt 7, \sqrt 3, \sqrt 3, 1, 1, 1, 1`: for sums
+    items and 15 features, and the singular values are :math:`\sqrt{15}, \sqrt 7, \sqrt 3, \sqrt 3, 1, 1, 1, 1`:
+    for sums
     over examples, as everywhere here; with means they are 8 times smaller.
 
     The basis is given in closed form (derived by us): right singular vectors are the constant and the Haar wavelets of

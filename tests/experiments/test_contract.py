@@ -1,4 +1,4 @@
-"""What holds for every experiment file: its golden configuration, its paper, its quick variant, run as a user runs it."""
+"""What holds for every experiment file: its golden configuration, its paper, its quick variant."""
 
 import json
 import os

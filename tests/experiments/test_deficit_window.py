@@ -1,6 +1,7 @@
-"""The experiment against numbers obtained from the authors' code (Kleinman, Achille & Soatto 2024), in both gate semantics.
+"""The experiment against numbers from the authors' code (Kleinman et al. 2024), in both gate semantics.
 
-The authors' means are over 100 initialisations of their own generator, ours over ours: they are compared in standard errors.
+The authors' means are over 100 initialisations of their own generator, ours over
+ours: they are compared in standard errors.
 """
 
 import functools

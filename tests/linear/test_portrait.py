@@ -14,7 +14,9 @@ def test_the_field_is_what_one_small_step_of_learning_does(depth, imbalance):
     da, db = linear.phase_field(GRID_A, GRID_B, s=10.0, depth=depth, imbalance=imbalance)
     assert da.shape == db.shape == (5, 6)
     dt = 1e-7
-    strengths = np.stack([m.ravel() for m in np.meshgrid(GRID_A, GRID_B)])  # each point of the grid is a mode of its own
+    strengths = np.stack(
+        [m.ravel() for m in np.meshgrid(GRID_A, GRID_B)]
+    )  # each point of the grid is a mode of its own
     p = linear.small_layer(strengths, depth=depth, imbalance=imbalance)
     rate = linear.pathway_rate(p, s=10.0, depth=depth, imbalance=imbalance)
     later, earlier = (linear.strength(p + h * rate, depth=depth, imbalance=imbalance) for h in (dt, -dt))
