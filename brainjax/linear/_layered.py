@@ -1,4 +1,4 @@
-r"""Deep linear networks of several parallel paths, layer by layer: initial weights, descent, projection on modes.
+r"""Deep linear networks of several parallel paths, trained layer by layer by gradient descent.
 
 Path :math:`a` maps an input by :math:`\Omega_a = W_a^{D_a} \cdots W_a^1`, the network by :math:`\sum_a \Omega_a`.
 Depths and widths may differ between paths. Full-batch gradient descent on the squared error sees the data only through
@@ -12,7 +12,6 @@ Sums over examples or means: the scale of the correlations is the scale of the s
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -22,32 +21,18 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 
 from brainjax.core import checks
-from brainjax.core.products import SMALL, chain, matmul, matmul_batch_last
+from brainjax.core.products import SMALL, matmul, matmul_batch_last
 from brainjax.core.record import scan_every
-from brainjax.core.types import Array, ArrayLike, PRNGKey, as_floats
+from brainjax.core.types import Array, ArrayLike, as_floats
+from brainjax.linear._layers import Paths, as_paths, path_maps
 from brainjax.linear._pathways import Windows
 
-__all__ = [
-    "LayeredRun",
-    "ModeProjection",
-    "decoupled_layers",
-    "descend",
-    "descent_direction",
-    "gaussian_layers",
-    "path_maps",
-    "project",
-]
+__all__ = ["BATCH_LAST", "LayeredRun", "descend", "descent_direction"]
 
 BATCH_LAST = 15
 """Largest number of units in a layer for which `descend` keeps a batch of networks batch-last on a CPU."""
 
 _WIDE = 64
-
-Layers = tuple[Array, ...]
-"""Weight matrices of one path, the one that sees the input first; each of shape (units above, units below)."""
-
-Paths = tuple[Layers, ...]
-"""The layers of every path."""
 
 
 class LayeredRun(NamedTuple):
@@ -59,112 +44,6 @@ class LayeredRun(NamedTuple):
     """What was observed, with a first axis of length ``records``: by default maps, (records, paths, out, in)."""
     paths: Any
     """The layers of every path after the last update."""
-
-
-class ModeProjection(NamedTuple):
-    """A linear map seen in the task's singular basis."""
-
-    strength: Float[Array, " modes"]
-    """The diagonal of its matrix in the basis: what the theory of modes follows."""
-    off_diagonal: Float[Array, ""]
-    """The share of its squared norm that is anything else, between 0 and 1: what the theory leaves out."""
-
-
-def gaussian_layers(key: PRNGKey, sizes: Sequence[int], *, scale: ArrayLike) -> Layers:
-    r"""Random layers with entries of variance ``scale**2 / columns``: ``scale`` multiplies the norm of what passes.
-
-    Args:
-        key: typed PRNG key.
-        sizes: number of units from the input to the output; one more than there are layers.
-        scale: a number, the same for all layers, or one per layer; zero or more; may be traced.
-
-    Returns:
-        One matrix per layer, the input's first.
-
-    Raises:
-        ValueError: if there are fewer than two sizes, or a concrete scale is negative.
-    """
-    if len(sizes) < 2:
-        raise ValueError(f"sizes must name at least the input and the output, got {tuple(sizes)}")
-    checks.non_negative("scale", scale)
-    (scales,) = as_floats(scale)
-    if scales.shape not in ((), (len(sizes) - 1,)):
-        raise ValueError(f"scale must be a number or have shape ({len(sizes) - 1},), got {scales.shape}")
-    scales = jnp.broadcast_to(scales, (len(sizes) - 1,))
-    keys = jax.random.split(key, len(sizes) - 1)
-    return tuple(
-        jax.random.normal(keys[l], (rows, columns), scales.dtype) * (scales[l] / jnp.sqrt(columns).astype(scales.dtype))
-        for l, (columns, rows) in enumerate(pairwise(sizes))
-    )
-
-
-def decoupled_layers(strengths: ArrayLike, *, left: ArrayLike, right: ArrayLike, width: int | None = None) -> Layers:
-    r"""Layers that are diagonal in the task's singular basis: :math:`W^1 = E a^1 V^\top,\ W^D = U a^D E^\top`.
-
-    Hidden layers are diagonal in the first coordinates (:math:`E` pads with zeros). Rotating the hidden units changes
-    neither the map nor how it learns, so nothing is lost by this choice. Such layers stay decoupled under gradient
-    descent on whitened inputs :cite:`saxe2014`; each mode then learns on its own.
-
-    Args:
-        strengths: diagonal of each layer, of shape (depth, modes).
-        left: output singular vectors as columns, of shape (out, modes).
-        right: input singular vectors as columns, of shape (in, modes).
-        width: hidden units, at least as many as modes (which is the default).
-
-    Returns:
-        One matrix per layer, the input's first.
-
-    Raises:
-        ValueError: if a shape does not fit or the width is below the number of modes.
-    """
-    a, left, right = as_floats(strengths, left, right)
-    checks.shape_of("strengths", a, (None, None), "(depth, modes)")
-    depth, modes = a.shape
-    checks.shape_of("left", left, (None, modes), "(out, modes)")
-    checks.shape_of("right", right, (None, modes), "(in, modes)")
-    width = modes if width is None else width
-    if width < modes:
-        raise ValueError(f"width must be at least the number of modes, {modes}, got {width}")
-    pad = jnp.eye(width, modes, dtype=a.dtype)
-    bases = [right, *[pad] * (depth - 1), left]
-    return tuple((bases[l + 1] * a[l][None, :]) @ bases[l].T for l in range(depth))
-
-
-def path_maps(paths: Sequence[Sequence[ArrayLike]]) -> Float[Array, "paths out in"]:
-    """The end-to-end map of every path; the network's own is their sum.
-
-    Args:
-        paths: the layers of every path, the input's first.
-
-    Raises:
-        ValueError: if layers do not fit together or two paths differ in inputs or outputs.
-    """
-    return jnp.stack([chain(layers) for layers in _as_paths(paths)])
-
-
-def project(linear_map: ArrayLike, *, left: ArrayLike, right: ArrayLike) -> ModeProjection:
-    r"""The strengths :math:`K_i = u_i^\top \Omega\, v_i` of a map on given singular modes, and what is not on them.
-
-    Args:
-        linear_map: of shape (out, in).
-        left: output singular vectors as columns, of shape (out, modes).
-        right: input singular vectors as columns, of shape (in, modes).
-
-    Returns:
-        Strengths of shape (modes,), and the share of the squared Frobenius norm off the diagonal (0 for a zero map).
-
-    Raises:
-        ValueError: if a shape does not fit.
-    """
-    omega, left, right = as_floats(linear_map, left, right)
-    checks.shape_of("linear_map", omega, (None, None), "(out, in)")
-    checks.shape_of("left", left, (omega.shape[0], None), "(out, modes)")
-    checks.shape_of("right", right, (omega.shape[1], left.shape[1]), "(in, modes)")
-    strength = jnp.sum(left * matmul(omega, right), axis=0)
-    rest = omega - matmul(left * strength[None, :], right.T)
-    norm = jnp.sum(omega**2)
-    share = jnp.where(norm > 0, jnp.sum(rest**2) / jnp.where(norm > 0, norm, 1), 0)
-    return ModeProjection(strength, share)
 
 
 def descent_direction(
@@ -269,26 +148,8 @@ class _Network(NamedTuple):
     gate: Array  # in descend: the rate
 
 
-def _as_paths(paths: Sequence[Sequence[ArrayLike]]) -> Paths:
-    flat = as_floats(*(matrix for layers in paths for matrix in layers))
-    matrices = iter(flat)
-    arrays = tuple(tuple(next(matrices) for _ in layers) for layers in paths)
-    if not arrays or not all(arrays):
-        raise ValueError(f"paths must hold at least one path of at least one layer, got {[len(p) for p in arrays]}")
-    ends = []
-    for number, layers in enumerate(arrays):
-        for matrix in layers:
-            checks.shape_of(f"each layer of paths[{number}]", matrix, (None, None), "(units above, units below)")
-        if any(upper.shape[1] != lower.shape[0] for lower, upper in pairwise(layers)):
-            raise ValueError(f"the layers of paths[{number}] do not fit: got shapes {[m.shape for m in layers]}")
-        ends.append((layers[-1].shape[0], layers[0].shape[1]))
-    if len(set(ends)) > 1:
-        raise ValueError(f"paths must agree in (outputs, inputs), got {ends}")
-    return arrays
-
-
 def _network(paths: Any, sigma_yx: ArrayLike, sigma_xx: ArrayLike | None, gate: ArrayLike) -> _Network:
-    layers = _as_paths(paths)
+    layers = as_paths(paths)
     leaves, tree = jax.tree.flatten(layers)
     *arrays, yx, xx, gate = as_floats(*leaves, sigma_yx, 0.0 if sigma_xx is None else sigma_xx, gate)
     layers = jax.tree.unflatten(tree, arrays)
