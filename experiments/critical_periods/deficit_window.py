@@ -273,11 +273,27 @@ def deficit(config: ConfigDict, dt: float) -> linear.Windows:
     return linear.windows(start, start + config.duration, [1.0, 0.0])
 
 
+def parts_of(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
+    """The result of each part; a field that was pinned on the command line becomes an axis of length one again."""
+    parts = {}
+    for name in results.children:
+        data = results[name].to_dataset().squeeze("part", drop=True)
+        own = ("layered.depth", "layered.correlation") if name == "layered" else ("depth",)
+        for axis in (*own, "onset", "duration"):
+            if axis not in data.dims:
+                value = json.loads(data.attrs["config"])
+                for field in axis.split("."):
+                    value = value[field]
+                data = data.expand_dims({axis: [value]})
+        parts[name] = data
+    return parts
+
+
 def figure(results: "xr.DataTree") -> "Figure":
     """Phase portraits over the critical-period curves; the published Figures 1, 7 and 2 in one."""
     from brainjax import plots
 
-    parts = {name: results[name].to_dataset().squeeze("part", drop=True) for name in results.children}
+    parts = parts_of(results)
     ratios = [0.65, 0.65, 1.0] if "large" in parts else [1.0]
     with plots.style():
         page, axes = plots.subplots(len(ratios), 4, width="page", height=2.15 * sum(ratios), height_ratios=ratios)
@@ -312,6 +328,8 @@ def draw_portraits(axes: np.ndarray, data: "xr.Dataset") -> None:
             paths = data.trajectory.sel(depth=depth, onset=onset).isel(duration=0, seed=slice(100))
             plots.portrait(grid, grid, *field, paths=paths, along="record", fixed=(grid, s - grid), legend=False, ax=ax)
             ax.set(xlabel="", ylabel="", title=f"depth {depth:g}" if ax is axes[0, column] else "")
+    for ax in axes[:, data.sizes["depth"] :].flat:
+        ax.set_visible(False)
     for ax, onset in zip(axes[:, 0], onsets, strict=True):
         ax.set_ylabel(f"window at {onset:g}\nstrength, deprived path")
     for ax in axes[1]:
@@ -382,9 +400,12 @@ def draw_layered(ax: Any, data: "xr.Dataset") -> None:
 
 
 def claims(results: "xr.DataTree") -> list[Claim]:
-    parts = {name: results[name].to_dataset().squeeze("part", drop=True) for name in results.children}
     judged = {"large": large_claims, "small": small_claims, "tree": tree_claims, "layered": layered_claims}
-    return [claim for name, data in parts.items() for claim in judged[name](data.isel(duration=0))]
+    found = []
+    for name, data in parts_of(results).items():
+        if name == "layered" or float(data.onset[0]) == 0:  # the others compare with a window at the start
+            found += judged[name](data.isel(duration=0))
+    return found
 
 
 def large_claims(data: "xr.Dataset") -> list[Claim]:
@@ -396,7 +417,7 @@ def large_claims(data: "xr.Dataset") -> list[Claim]:
     first = after.isel(onset=after.notnull().argmax("onset"))
     undisturbed = data.undisturbed.isel(onset=0, path=0) / s
     where = "Fig. 1, large initialisation"
-    return [
+    found = [
         judge.greater(
             "early deficit",
             "a window at the start shifts the split towards the free path, at every depth",
@@ -412,6 +433,11 @@ def large_claims(data: "xr.Dataset") -> list[Claim]:
             than=0.01,
             unit="share of s, most over depths",
         ),
+    ]
+    if data.sizes["depth"] < 2:
+        return found
+    return [
+        *found,
         judge.increasing(
             "depth amplifies",
             "the effect of a window at the start grows with depth",
@@ -445,14 +471,18 @@ def small_claims(data: "xr.Dataset") -> list[Claim]:
             at_start.min("depth"),
             unit="share of s, least over depths",
         ),
+    ]
+    if data.sizes["depth"] < 2:
+        return found
+    found.append(
         judge.increasing(
             "depth amplifies, small init",
             "the effect of a window at the start grows with depth",
             where,
             {float(depth): at_start.sel(depth=depth) for depth in data.depth.values},
             unit="share of s",
-        ),
-    ]
+        )
+    )
     if data.sizes["onset"] < 5:
         return found
     closing = {float(depth): closing_width(lost.sel(depth=depth)) for depth in data.depth.values}

@@ -11,6 +11,7 @@ import pytest
 
 from brainjax import catalog
 from brainjax.sweep import execute, make_plan
+from tests import as_user
 
 # mean and standard deviation over 100 initialisations of the free path's final strength, window at the start (Figure 1)
 EARLY = {
@@ -115,3 +116,24 @@ def test_figure_7_is_the_closed_form_of_its_own_clock():
     gated = swept("figure7").gated
     np.testing.assert_allclose(gated.sel(depth=2.0, onset=0.0), 10 / (1 + np.exp(2 * 10 * 0.05)), rtol=1e-3)
     np.testing.assert_allclose(gated.sel(onset=5000.0), 5.0, rtol=1e-4)
+
+
+def test_a_field_pinned_on_the_command_line_leaves_a_figure_and_the_claims_that_remain(tmp_path):
+    import subprocess
+    import sys
+
+    words = ["--config.depth=4", "--config.duration=0.03", "--config.layered.depth=2", "--seeds=4"]
+    command = [sys.executable, "-m", "brainjax", "run", str(experiment().entry.path), "--variant=quick", *words]
+    done = subprocess.run(
+        [*command, f"--out={tmp_path / 'out'}"],
+        env=as_user.environment(XDG_CACHE_HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pins it to 4" in done.stdout + done.stderr
+    assert (tmp_path / "out" / "figure.png").stat().st_size > 10_000
+    claims = (tmp_path / "out" / "claims.json").read_text()
+    assert "early deficit" in claims
+    assert "grows with depth" not in claims
