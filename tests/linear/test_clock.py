@@ -62,6 +62,7 @@ def test_early_damage_of_a_small_initialisation_is_not_monotone_in_depth():
     np.testing.assert_allclose(got, [0.0574, 0.0655, 0.0637, 0.0595, 0.0551], atol=5.1e-5)
 
 
+@pytest.mark.slow
 def test_zero_initialisation_under_exact_flow():
     """Large initialisation, s = 10, no initial strength, window [0, 0.015): clock and the free path's end."""
     depth = np.array([2.0, 5, 8, 13])
@@ -72,6 +73,7 @@ def test_zero_initialisation_under_exact_flow():
     )
 
 
+@pytest.mark.slow
 def test_the_closing_of_the_window_sharpens_with_depth():
     """Onsets at which the damage is undone by 10, 50 and 90 %, s = 1, k0 = 0.01, duration 1.5, two digits."""
     onset = np.arange(0, 14, 0.01)
@@ -214,6 +216,7 @@ def test_equal_pathways_without_a_window_end_equal_in_both_precisions():
             assert (np.abs(np.asarray(got) - 0.5) <= 10 * np.finfo(dtype).eps * amplified).all()
 
 
+@pytest.mark.slow
 def test_a_later_window_leaves_more_and_a_very_late_one_everything():
     onset = np.linspace(0, 30, 200)
     for depth in (2.0, 3.0, 6.0):
@@ -228,6 +231,7 @@ def test_an_endless_window_leaves_the_initial_strength():
     np.testing.assert_allclose(curve(0.0, np.inf, 1.0, 0.01, np.array([2.0, 3.0, 5.0])), 0.01, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_depth_two_is_not_special():
     near = curve(1.0, 1.5, 1.0, 0.01, 2.0 + np.array([-1e-6, -1e-9, 0, 1e-9, 1e-6]))
     slope = jax.grad(curve, argnums=4)(1.0, 1.5, 1.0, 0.01, 2.0)
