@@ -111,15 +111,23 @@ def _record_times(times: ArrayLike) -> None:
 
 
 def _pieces(times: Array, windows: Windows, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """All edges in time from 0 on, the gates between them, and which edge each record is."""
+    """All edges in time from 0 on, the gates between them, and which edge each record is.
+
+    What lies between two edges follows from their order, also where they coincide: a piece of no length yet has the
+    gates that it would have if an edge moved, and the derivatives are right.
+    """
     zero, last = jnp.zeros_like(times[:1]), times[-1]
-    switches = jnp.concatenate([windows.start, windows.stop])
+    switches = jnp.stack([windows.start, windows.stop], axis=1).reshape(-1)
     # Not a clip, whose derivative at 0 is one half.
     switches = jnp.where(switches < 0, 0, jnp.where(switches > last, last, switches))
-    edges = jnp.sort(jnp.concatenate([zero, times, switches]))
-    middles = (edges[:-1] + edges[1:]) / 2
-    gates = jax.vmap(lambda t: jnp.broadcast_to(_pathways.gate_at(t, windows), shape))(middles)
-    return edges, gates, jnp.searchsorted(edges, times)
+    edges = jnp.concatenate([zero, times, switches])
+    order = jnp.argsort(edges, stable=True)
+    rank = jnp.argsort(order)
+    recorded, starts, stops = rank[1 : 1 + times.size], rank[1 + times.size :: 2], rank[2 + times.size :: 2]
+    piece = jnp.arange(edges.size - 1)[:, None]
+    inside = (starts[None] <= piece) & (piece < stops[None])
+    gates = jnp.prod(jnp.where(inside[:, :, None, None], windows.gate[None], 1), axis=1)
+    return edges[order], jnp.broadcast_to(gates, (edges.size - 1, *shape)), recorded
 
 
 def pathway_flow(
@@ -222,11 +230,15 @@ def pathway_clock(
         checks.positive("imbalance", imbalance)
     p, network = _pathways.describe(p0, s=s, depth=depth, imbalance=imbalance, windows=windows, lesions=lesions)
     if balanced and is_concrete((p0, depth)):
-        moves = np.asarray((p > 0) | (network.depth >= 2))
+        moves = (np.asarray(p0) > 0) | (np.broadcast_to(np.asarray(depth), p.shape[:1])[:, None] >= 2)
         checks.require(moves, "p0 must be positive where depth is below 2: a balanced path cannot be followed from 0")
     if is_concrete((p0, s, depth, imbalance, lesions)):
-        total = jnp.sum(_pathways.output(p, network), axis=0)
-        checks.require(total <= network.s * (1 + 1e-6), "p0 must give strengths that sum to at most s in each mode")
+        layers, c = np.asarray(p0, float), np.broadcast_to(np.asarray(imbalance, float), p.shape[:1])[:, None]
+        deep = np.broadcast_to(np.asarray(depth, float), p.shape[:1])[:, None]
+        strengths = layers * (layers**2 + c) ** ((deep - 1) / 2)
+        total = np.sum(strengths if lesions is None else np.where(np.asarray(lesions), 0, strengths), axis=0)
+        allowed = np.asarray(s, float) * (1 + 1e-6)
+        checks.require(total <= allowed, "p0 must give strengths that sum to at most s in each mode")
     p, times = as_floats(p, jnp.asarray(times, p.dtype))
     edges, gates, index = _pieces(times, network.windows, p.shape)
     kind = BALANCED if balanced else LARGE

@@ -208,7 +208,7 @@ def thread_hazard(text: str) -> str | None:
 
 def width_for(live: int) -> int:
     """Chunk width on a CPU: the power of two in 4 … 256 whose live state stays in a core's second-level cache."""
-    return max(4, min(256, 2 ** int(math.log2(max(_CACHE_BYTES / max(live, 1), 1)))))
+    return max(4, min(256, 2 ** round(math.log2(max(_CACHE_BYTES / max(live, 1), 1)))))
 
 
 def live_bytes(closed: Any) -> int:
