@@ -331,7 +331,7 @@ def draw_portraits(axes: np.ndarray, data: "xr.Dataset") -> None:
     for ax in axes[:, data.sizes["depth"] :].flat:
         ax.set_visible(False)
     for ax, onset in zip(axes[:, 0], onsets, strict=True):
-        ax.set_ylabel(f"window at {onset:g}\nstrength, deprived path")
+        ax.set_ylabel(f"window at {onset:g}\ndeprived path")
     for ax in axes[1]:
         ax.set_xlabel("strength, free path")
 
