@@ -33,6 +33,7 @@ BATCH_LAST = 15
 """Largest number of units in a layer for which `descend` keeps a batch of networks batch-last on a CPU."""
 
 _WIDE = 64
+_UNROLL = 2  # a few per cent faster at 32 units than 1 and 4
 
 
 class LayeredRun(NamedTuple):
@@ -127,7 +128,7 @@ def descend(
     spans = _spans(windows, len(network.paths), dtype)
 
     def train(network, spans, context):
-        return _train(network, spans, lambda paths: observe(paths, context), steps, every, matmul, _flip)
+        return _train(network, spans, lambda paths: observe(paths, context), steps, every, matmul, _flip, _UNROLL)
 
     def train_batch_last(network, spans, context):
         watch = jax.vmap(observe, -1, -1)
@@ -194,7 +195,7 @@ def _unstacked(stacks: Paths, groups: list[list[int]]) -> Paths:
     return tuple(paths[a] for a in sorted(paths))
 
 
-def _train(network, spans, observe, steps, every, product, flip):
+def _train(network, spans, observe, steps, every, product, flip, unroll=1):
     paths, yx, xx, rate = network
     groups = _groups(paths)
 
@@ -211,6 +212,7 @@ def _train(network, spans, observe, steps, every, product, flip):
         steps=steps,
         every=every,
         observe=lambda stacks: observe(_unstacked(stacks, groups)),
+        unroll=unroll,
     )
     return _unstacked(last, groups), records
 

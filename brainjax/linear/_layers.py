@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from brainjax.core import checks
@@ -64,10 +65,12 @@ def gaussian_layers(key: PRNGKey, sizes: Sequence[int], *, scale: ArrayLike) -> 
     if scales.shape not in ((), (len(sizes) - 1,)):
         raise ValueError(f"scale must be a number or have shape ({len(sizes) - 1},), got {scales.shape}")
     scales = jnp.broadcast_to(scales, (len(sizes) - 1,))
-    keys = jax.random.split(key, len(sizes) - 1)
+    shapes = [(rows, columns) for columns, rows in pairwise(sizes)]
+    ends = np.cumsum([rows * columns for rows, columns in shapes])
+    drawn = jax.random.normal(key, (int(ends[-1]),), scales.dtype)  # in one go: each call costs XLA much compile time
     return tuple(
-        jax.random.normal(keys[l], (rows, columns), scales.dtype) * (scales[l] / jnp.sqrt(columns).astype(scales.dtype))
-        for l, (columns, rows) in enumerate(pairwise(sizes))
+        drawn[end - rows * columns : end].reshape(rows, columns) * (scales[l] / np.sqrt(columns).astype(scales.dtype))
+        for l, (end, (rows, columns)) in enumerate(zip(ends.tolist(), shapes, strict=True))
     )
 
 

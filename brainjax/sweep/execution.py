@@ -225,7 +225,7 @@ def _thread_engine(plan: Plan, points: list[int]) -> _Engine:
 
 
 def _compile(plan: Plan, number: int) -> Any:
-    executable = plan.lowered[number].compile()
+    executable = plan.lowered[number].compile(compiler_options=programs.compiler_options())
     hazard = programs.thread_hazard(executable.as_text() or "") if jax.default_backend() == "cpu" else None
     if hazard is None:
         return executable

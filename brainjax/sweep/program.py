@@ -25,6 +25,7 @@ from brainjax.sweep.layout import SALT
 KEY_RULE = "fold_in(key(config.seed), seed)"
 KEY_RULE_INDEPENDENT = "fold_in(fold_in(key(config.seed), seed), crc32(point))"
 
+_CPU_OPTIONS = {"xla_backend_optimization_level": 2}  # level 3 compiles a third longer to code that is no faster
 _LAPACK = re.compile(r"(?:custom_call_target=\"|custom_call @)((?:lapack|blas)_\w+)")
 _CACHE_BYTES = 512 * 1024  # live state per core that stays in a second-level cache (measured; see benchmarks)
 
@@ -160,13 +161,18 @@ def float_name() -> str:
     return jnp.result_type(float).name
 
 
+def compiler_options() -> dict[str, int]:
+    """What every executable of a sweep is compiled with, here and in worker processes."""
+    return dict(_CPU_OPTIONS) if jax.default_backend() == "cpu" else {}
+
+
 def jaxlib_version() -> str:
     """Version of the compiler."""
     return importlib.metadata.version("jaxlib")
 
 
 def fingerprint(program: Program, lowered_text: str, width: int, key_rule: str) -> str:
-    """Names what determines a result: StableHLO and constants, versions, width, key rule, arguments and outputs."""
+    """Names what determines a result: StableHLO and constants, versions, width, options, key rule, arguments and outputs."""
     digest = hashlib.sha256()
     parts = (
         lowered_text,
@@ -174,6 +180,7 @@ def fingerprint(program: Program, lowered_text: str, width: int, key_rule: str) 
         jaxlib_version(),
         jax.default_backend(),
         str(width),
+        repr(compiler_options()),
         key_rule,
         repr(program.arguments),
         repr(sorted(program.outputs.items())),

@@ -97,6 +97,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     import jax
     from jax import export
 
+    from brainjax.sweep.program import compiler_options
+
     executables: dict[str, Any] = {}
     while True:
         try:
@@ -108,7 +110,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
             if "program" in message:
                 exported = export.deserialize(bytearray(message["program"].tobytes()))
                 specs = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in exported.in_avals]
-                executables[name] = jax.jit(exported.call).lower(*specs).compile()
+                lowered = jax.jit(exported.call).lower(*specs)
+                executables[name] = lowered.compile(compiler_options=compiler_options())
                 continue
             outputs = executables[name](*(message[key] for key in sorted(message)))
             answer = {f"o{i:04d}": np.asarray(output) for i, output in enumerate(outputs)}
