@@ -42,7 +42,10 @@ BENCHMARKS = (
         "closed_form",
         "100,000 points (depth x onset x duration x seed) of the critical-period law",
         "s",
-        (Method("one vmapped function", closed_form),),
+        (
+            Method("one vmapped function", closed_form),
+            Method("the same in float64", closed_form, {"JAX_ENABLE_X64": "1"}),
+        ),
         (Goal("seconds for 100,000 points", lambda round_: round_["one vmapped function"]["value"], at_most=1.0),),
     ),
 )
