@@ -4,7 +4,7 @@ import concurrent.futures
 import dataclasses
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from brainjax.claims import Claim
-    from brainjax.sweep import Axes, Plan
+    from brainjax.sweep import Axes, Plan, Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +31,19 @@ class _Job:
     experiment: catalog.Experiment
     config: "ConfigDict"
     parts: "dict[str, Axes]"
-    coming: "dict[str, concurrent.futures.Future[Plan]]"
+    begin: "Callable[[str], concurrent.futures.Future[Plan]]"
+    coming: "dict[str, concurrent.futures.Future[Plan]]" = dataclasses.field(default_factory=dict)
+
+    def plan_ahead(self) -> None:
+        """Begins all plans. Tracing holds Python's lock, so the first part is better left alone until it runs."""
+        for part in self.parts:
+            if part not in self.coming:
+                self.coming[part] = self.begin(part)
 
     def plan(self, part: str) -> "Plan":
         """The plan of a part; waits for it. A part that cannot be planned is reported as soon as that is known."""
+        if part not in self.coming:
+            self.coming[part] = self.begin(part)
         for future in self.coming.values():
             if future.done():
                 future.result()
@@ -50,6 +59,7 @@ def plan(entry: catalog.Entry, options: Options) -> int:
     """Prints what a run would do; executes nothing."""
     with concurrent.futures.ThreadPoolExecutor(1) as background:
         job = _planned(entry, options, Reporter(), background)
+        job.plan_ahead()
         plans = [job.plan(part) for part in job.parts]
     print("\n\n".join(map(str, plans)))
     if len(plans) > 1:
@@ -116,12 +126,13 @@ def _planned(
     from brainjax.sweep import make_plan
 
     config, parts = resolve(experiment, options, reporter.note)
-    coming = {
-        part: background.submit(
+
+    def begin(part: str) -> "concurrent.futures.Future[Plan]":
+        return background.submit(
             make_plan,
             experiment.run,
             config,
-            axes,
+            parts[part],
             dims=experiment.dims,
             check=experiment.check,
             precision=precision,
@@ -130,9 +141,8 @@ def _planned(
             shard=options.shard,
             name=_name(entry, part),
         )
-        for part, axes in parts.items()
-    }
-    return _Job(experiment, config, parts, coming)
+
+    return _Job(experiment, config, parts, begin)
 
 
 def _name(entry: catalog.Entry, part: str) -> str:
@@ -149,13 +159,19 @@ def _executed(
         reporter.expect(_name(job.experiment.entry, part), axes.size)
     plans: dict[str, Plan] = {}
     found: dict[str, Any] = {}
+
+    def report(progress: "Progress") -> None:
+        reporter(progress)
+        if progress.done:
+            job.plan_ahead()
+
     for part in job.parts:
         plan = job.plan(part)
         if not plans:  # nothing is written before there is a plan
             out.mkdir(parents=True, exist_ok=True)
             folder.clean(out)
         plans[part] = resumed(plan, out / folder.CHUNKS / part)
-        found[part] = execute(plans[part], store=out / folder.CHUNKS / part, progress=reporter)
+        found[part] = execute(plans[part], store=out / folder.CHUNKS / part, progress=report)
     if any(result is None for result in found.values()):
         return plans, None
     if list(found) == [""]:
