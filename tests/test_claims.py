@@ -118,8 +118,8 @@ def test_samples_that_are_not_finite_are_left_out_and_counted():
     claim = claims.greater(*ABOUT, x)
     assert (claim.n, claim.excluded, claim.verdict) == (18, 2, "holds")
     np.testing.assert_allclose(claim.mean, np.delete(x, [3, 7]).mean())
-    assert "18 seeds, 2 without a finite value" in claim.measured
-    assert "2 without a finite value" in claims.render([claim])
+    assert "18 seeds, 2 not finite" in claim.measured
+    assert "2 not finite" in claims.render([claim])
     ordered = claims.increasing(*ABOUT, [draw(0.0, n=20, seed=5), x, draw(5.0, n=20, seed=6)])
     assert ordered.excluded == 2
 

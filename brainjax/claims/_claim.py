@@ -60,7 +60,7 @@ class Claim:
         else:
             value = f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]{unit}"
         seeds = "deterministic" if self.n == 0 and not self.excluded else f"{self.n} seeds"
-        excluded = f", {self.excluded} without a finite value" if self.excluded else ""
+        excluded = f", {self.excluded} not finite" if self.excluded else ""
         return f"{value} ({seeds}{excluded})"
 
 
