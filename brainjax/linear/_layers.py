@@ -24,6 +24,8 @@ __all__ = [
     "as_paths",
     "decoupled_layers",
     "gaussian_layers",
+    "identity_layers",
+    "orthogonal_layers",
     "path_maps",
     "project",
 ]
@@ -58,13 +60,7 @@ def gaussian_layers(key: PRNGKey, sizes: Sequence[int], *, scale: ArrayLike) -> 
     Raises:
         ValueError: if there are fewer than two sizes, or a concrete scale is negative.
     """
-    if len(sizes) < 2:
-        raise ValueError(f"sizes must name at least the input and the output, got {tuple(sizes)}")
-    checks.non_negative("scale", scale)
-    (scales,) = as_floats(scale)
-    if scales.shape not in ((), (len(sizes) - 1,)):
-        raise ValueError(f"scale must be a number or have shape ({len(sizes) - 1},), got {scales.shape}")
-    scales = jnp.broadcast_to(scales, (len(sizes) - 1,))
+    scales = _scales(sizes, scale)
     shapes = [(rows, columns) for columns, rows in pairwise(sizes)]
     ends = np.cumsum([rows * columns for rows, columns in shapes])
     drawn = jax.random.normal(key, (int(ends[-1]),), scales.dtype)  # in one go: each call costs XLA much compile time
@@ -72,6 +68,61 @@ def gaussian_layers(key: PRNGKey, sizes: Sequence[int], *, scale: ArrayLike) -> 
         drawn[end - rows * columns : end].reshape(rows, columns) * (scales[l] / np.sqrt(columns).astype(scales.dtype))
         for l, (end, (rows, columns)) in enumerate(zip(ends.tolist(), shapes, strict=True))
     )
+
+
+def orthogonal_layers(key: PRNGKey, sizes: Sequence[int], *, scale: ArrayLike) -> Layers:
+    r"""Random layers with orthonormal rows or columns (whichever are fewer), uniform over all such, times ``scale``.
+
+    Layers of one size and one scale are balanced, :math:`W_{j+1}^\top W_{j+1} = W_j W_j^\top`, and their product is
+    again orthogonal times :math:`\mathrm{scale}^D`: with equal scales all singular values start equal.
+
+    Args:
+        key: typed PRNG key.
+        sizes: number of units from the input to the output; one more than there are layers.
+        scale: singular value of the layers: a number, or one per layer; zero or more; may be traced.
+
+    Returns:
+        One matrix per layer, the input's first.
+
+    Raises:
+        ValueError: if there are fewer than two sizes, or a concrete scale is negative.
+    """
+    scales = _scales(sizes, scale)
+    keys = jax.random.split(key, len(sizes) - 1)
+    return tuple(
+        scales[l] * jax.random.orthogonal(keys[l], rows, (), scales.dtype, columns)
+        for l, (columns, rows) in enumerate(pairwise(sizes))
+    )
+
+
+def identity_layers(sizes: Sequence[int], *, scale: ArrayLike) -> Layers:
+    """Layers with ``scale`` on the diagonal and zeros elsewhere: balanced where neighbours have one size and scale.
+
+    Args:
+        sizes: number of units from the input to the output; one more than there are layers.
+        scale: a number, or one per layer; zero or more; may be traced.
+
+    Returns:
+        One matrix per layer, the input's first.
+
+    Raises:
+        ValueError: if there are fewer than two sizes, or a concrete scale is negative.
+    """
+    scales = _scales(sizes, scale)
+    return tuple(
+        scales[l] * jnp.eye(rows, columns, dtype=scales.dtype) for l, (columns, rows) in enumerate(pairwise(sizes))
+    )
+
+
+def _scales(sizes: Sequence[int], scale: ArrayLike) -> Array:
+    """One scale per layer."""
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must name at least the input and the output, got {tuple(sizes)}")
+    checks.non_negative("scale", scale)
+    (scales,) = as_floats(scale)
+    if scales.shape not in ((), (len(sizes) - 1,)):
+        raise ValueError(f"scale must be a number or have shape ({len(sizes) - 1},), got {scales.shape}")
+    return jnp.broadcast_to(scales, (len(sizes) - 1,))
 
 
 def decoupled_layers(strengths: ArrayLike, *, left: ArrayLike, right: ArrayLike, width: int | None = None) -> Layers:

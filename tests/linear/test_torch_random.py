@@ -10,7 +10,7 @@ def test_normal_numbers():
     """``torch.manual_seed(1); torch.randn(20)[[0, 7, 8, 15, 16, 19]]``: a block of 16 and the tail that is redrawn."""
     drawn = TorchGenerator(1).randn(20)
     expected = [-1.5255959, 0.80730826, 0.43914157, -0.13162321, -0.79843974, 1.7163026]
-    np.testing.assert_allclose(drawn[[0, 7, 8, 15, 16, 19]], expected, atol=2e-6)  # torch computes in float32, we in float64
+    np.testing.assert_allclose(drawn[[0, 7, 8, 15, 16, 19]], expected, atol=2e-6)  # torch computes in float32
 
 
 def test_orthogonal_matrices():
