@@ -4,18 +4,34 @@ Formulas for single modes (``mode_*``), for two pathways and a window of deficit
 kin), and solvers for any number of pathways.
 """
 
+from brainjax.linear._balanced import balance_differences as balance_differences
+from brainjax.linear._balanced import balance_norms as balance_norms
+from brainjax.linear._balanced import balanced_pair as balanced_pair
+from brainjax.linear._balanced import random_balanced_pair as random_balanced_pair
+from brainjax.linear._balanced import relative_scale as relative_scale
 from brainjax.linear._clock import critical_period_curve as critical_period_curve
 from brainjax.linear._clock import critical_period_curve_large as critical_period_curve_large
 from brainjax.linear._clock import final_split as final_split
 from brainjax.linear._clock import final_split_large as final_split_large
 from brainjax.linear._clock import window_clock as window_clock
 from brainjax.linear._clock import window_clock_large as window_clock_large
+from brainjax.linear._end_to_end import SingularRates as SingularRates
+from brainjax.linear._end_to_end import end_to_end_gain as end_to_end_gain
+from brainjax.linear._end_to_end import end_to_end_rate as end_to_end_rate
+from brainjax.linear._end_to_end import end_to_end_rate_of_layers as end_to_end_rate_of_layers
+from brainjax.linear._end_to_end import induced_rate as induced_rate
+from brainjax.linear._end_to_end import singular_rates as singular_rates
 from brainjax.linear._layered import LayeredRun as LayeredRun
 from brainjax.linear._layered import descend as descend
 from brainjax.linear._layered import descent_direction as descent_direction
+from brainjax.linear._layers import Lesions as Lesions
 from brainjax.linear._layers import ModeProjection as ModeProjection
 from brainjax.linear._layers import decoupled_layers as decoupled_layers
 from brainjax.linear._layers import gaussian_layers as gaussian_layers
+from brainjax.linear._layers import identity_layers as identity_layers
+from brainjax.linear._layers import lesioned_maps as lesioned_maps
+from brainjax.linear._layers import lesions as lesions
+from brainjax.linear._layers import orthogonal_layers as orthogonal_layers
 from brainjax.linear._layers import path_maps as path_maps
 from brainjax.linear._layers import project as project
 from brainjax.linear._modes import mode_strength as mode_strength
@@ -32,3 +48,7 @@ from brainjax.linear._solvers import PathwayRun as PathwayRun
 from brainjax.linear._solvers import pathway_clock as pathway_clock
 from brainjax.linear._solvers import pathway_euler as pathway_euler
 from brainjax.linear._solvers import pathway_flow as pathway_flow
+from brainjax.linear._two_layer import TwoLayer as TwoLayer
+from brainjax.linear._two_layer import two_layer_flow as two_layer_flow
+from brainjax.linear._two_layer import two_layer_switches as two_layer_switches
+from brainjax.linear._two_layer import two_layer_tangent_kernel as two_layer_tangent_kernel
