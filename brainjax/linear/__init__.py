@@ -15,6 +15,14 @@ from brainjax.linear._clock import final_split as final_split
 from brainjax.linear._clock import final_split_large as final_split_large
 from brainjax.linear._clock import window_clock as window_clock
 from brainjax.linear._clock import window_clock_large as window_clock_large
+from brainjax.linear._completion import CompletionErrors as CompletionErrors
+from brainjax.linear._completion import CompletionRun as CompletionRun
+from brainjax.linear._completion import CompletionTask as CompletionTask
+from brainjax.linear._completion import SwitchedCompletion as SwitchedCompletion
+from brainjax.linear._completion import complete as complete
+from brainjax.linear._completion import complete_switched as complete_switched
+from brainjax.linear._completion import completion_direction as completion_direction
+from brainjax.linear._completion import completion_errors as completion_errors
 from brainjax.linear._end_to_end import SingularRates as SingularRates
 from brainjax.linear._end_to_end import end_to_end_gain as end_to_end_gain
 from brainjax.linear._end_to_end import end_to_end_rate as end_to_end_rate
@@ -37,6 +45,9 @@ from brainjax.linear._layers import project as project
 from brainjax.linear._modes import mode_strength as mode_strength
 from brainjax.linear._modes import mode_strength_unbalanced as mode_strength_unbalanced
 from brainjax.linear._modes import mode_time as mode_time
+from brainjax.linear._nonlinear import Activation as Activation
+from brainjax.linear._nonlinear import descend_nonlinear as descend_nonlinear
+from brainjax.linear._nonlinear import path_responses as path_responses
 from brainjax.linear._pathways import Windows as Windows
 from brainjax.linear._pathways import pathway_rate as pathway_rate
 from brainjax.linear._pathways import small_layer as small_layer

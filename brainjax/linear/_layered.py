@@ -12,7 +12,7 @@ Sums over examples or means: the scale of the correlations is the scale of the s
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +24,11 @@ from brainjax.core import checks
 from brainjax.core.products import SMALL, matmul, matmul_batch_last
 from brainjax.core.record import scan_every
 from brainjax.core.types import Array, ArrayLike, as_floats
-from brainjax.linear._layers import Paths, as_paths, path_maps
+from brainjax.linear._layers import Lesions, Paths, as_paths, lesioned_maps, path_maps
 from brainjax.linear._pathways import Windows
+
+if TYPE_CHECKING:
+    import optax
 
 __all__ = ["BATCH_LAST", "LayeredRun", "descend", "descent_direction"]
 
@@ -87,7 +90,10 @@ def descend(
     steps: int,
     every: int | None = None,
     windows: Windows | None = None,
-    observe: Callable[[Paths, Any], Any] = lambda paths, context: path_maps(paths),
+    lesions: Lesions | None = None,
+    transform: "optax.GradientTransformation | None" = None,
+    disturb: Callable[[Array, Any], Array] | None = None,
+    observe: Callable[[Paths, Any], Any] | None = None,
     context: Any = None,
 ) -> LayeredRun:
     r"""Train all paths together by full-batch gradient descent, with deficits in some of them.
@@ -97,7 +103,8 @@ def descend(
     A closed gate stops the learning of a path, not its contribution to the output.
 
     Under ``vmap`` on a CPU, networks whose layers have at most :data:`BATCH_LAST` units are trained with the batch as
-    the last axis, which is 2 to 40 times faster; results agree to rounding.
+    the last axis, which is 2 to 40 times faster; results agree to rounding. (Not with lesions, a transform or a
+    disturbance.)
 
     Args:
         paths: initial layers of every path, the input's first. Depths and hidden sizes may differ between paths.
@@ -107,8 +114,16 @@ def descend(
         steps: how many updates.
         every: record after each ``every`` updates; it must divide ``steps``. By default only the first and last state.
         windows: deficits, from `windows`, in units of time (updates times rate), the same gate for all modes of a path.
-        observe: ``observe(paths, context)``, what to record of a state, any tree of arrays; by default `path_maps`.
-        context: arrays that ``observe`` needs, such as a singular basis. Traced values must come this way.
+        lesions: modes that paths have lost for good, from `lesions`.
+        transform: what optax makes of the gradient before the step along minus it: ``optax.trace(0.9)`` is
+            momentum, ``optax.add_decayed_weights(1e-3)`` weight decay. The rate stays that of ``rate``, so leave it out
+            of the transform. Gates act before it: momentum and decay go on moving a gated path.
+        disturb: ``disturb(j, context)``, of shape (out, in), is added to ``sigma_yx`` in update number ``j``: noise on
+            the targets, fresh in every update, is ``noise @ inputs.T``.
+        observe: ``observe(paths, context)``, what to record of a state, any tree of arrays; by default the maps of all
+            paths as they act, see `path_maps` (with lesions applied).
+        context: arrays that ``observe`` and ``disturb`` need, such as a singular basis. Traced values must come this
+            way.
 
     Returns:
         Times, records (the initial state first) and the final layers.
@@ -125,7 +140,21 @@ def descend(
     dtype = network.sigma_yx.dtype
     if steps * jnp.finfo(dtype).eps > 0.25:
         raise ValueError(f"steps must be at most {int(0.25 / jnp.finfo(dtype).eps)} in {dtype}, got {steps}")
-    spans = _spans(windows, len(network.paths), dtype)
+    spans = windows_for(windows, len(network.paths), dtype)
+    if lesions is not None:
+        lesions = _fitting(lesions, network)
+    watch = observe or (lambda paths, _: path_maps(paths) if lesions is None else lesioned_maps(paths, lesions))
+
+    if lesions is None and transform is None and disturb is None:
+        final, records = _plain(network, spans, context, watch, steps, every)
+    else:
+        final, records = _general(network, spans, context, watch, steps, every, lesions, transform, disturb)
+    time = jnp.arange(0, steps + 1, every).astype(dtype) * network.gate
+    return LayeredRun(time, records, final)
+
+
+def _plain(network, spans, context, observe, steps, every):
+    """Gradient descent and nothing else; small networks keep a batch as the last axis."""
 
     def train(network, spans, context):
         return _train(network, spans, lambda paths: observe(paths, context), steps, every, matmul, _flip, _UNROLL)
@@ -137,9 +166,45 @@ def descend(
     largest = max(size for matrix in jax.tree.leaves(network.paths) for size in matrix.shape)
     if jax.default_backend() == "cpu" and largest <= BATCH_LAST:
         train = _batch_last(train, train_batch_last, smallest_batch=0 if largest <= SMALL else _WIDE)
-    final, records = train(network, spans, context)
-    time = jnp.arange(0, steps + 1, every).astype(dtype) * network.gate
-    return LayeredRun(time, records, final)
+    return train(network, spans, context)
+
+
+def _general(network, spans, context, observe, steps, every, lesions, transform, disturb):
+    """The same with what else may happen in an update."""
+    paths, yx, xx, rate = network
+    groups = _groups(paths)
+    ones = jnp.ones(len(paths), yx.dtype)
+
+    def step(carry, j):
+        stacks, memory = carry
+        gates = ones if spans is None else gates_at((j.astype(yx.dtype) + 0.5) * rate, spans, len(paths))
+        target = yx if disturb is None else yx + disturb(j, context).astype(yx.dtype)
+        change = _direction(stacks, groups, target, xx, gates, matmul, _flip, lesions)
+        if transform is not None:
+            gradient = jax.tree.map(jnp.negative, _unstacked(change, groups))
+            with jax.numpy_dtype_promotion("standard"):
+                update, memory = transform.update(gradient, memory, _unstacked(stacks, groups))
+            change = _stacked(jax.tree.map(lambda u: -u.astype(yx.dtype), update), groups)
+        return jax.tree.map(lambda w, c: w + rate * c, stacks, change), memory
+
+    with jax.numpy_dtype_promotion("standard"):
+        memory = () if transform is None else transform.init(paths)
+    (last, _), records = scan_every(
+        step,
+        (_stacked(paths, groups), memory),
+        steps=steps,
+        every=every,
+        observe=lambda carry: observe(_unstacked(carry[0], groups), context),
+    )
+    return _unstacked(last, groups), records
+
+
+def _fitting(lesions: Lesions, network: "_Network") -> Lesions:
+    outputs, inputs = network.sigma_yx.shape
+    count = len(network.paths)
+    checks.shape_of("lesions.output", lesions.output, (count, outputs, outputs), "(paths, out, out)")
+    checks.shape_of("lesions.input", lesions.input, (count, inputs, inputs), "(paths, in, in)")
+    return Lesions(*(jnp.asarray(array, network.sigma_yx.dtype) for array in lesions))
 
 
 class _Network(NamedTuple):
@@ -161,7 +226,7 @@ def _network(paths: Any, sigma_yx: ArrayLike, sigma_xx: ArrayLike | None, gate: 
     return _Network(layers, yx, None if sigma_xx is None else xx, gate)
 
 
-def _spans(spans: Windows | None, paths: int, dtype: Any) -> Windows | None:
+def windows_for(spans: Windows | None, paths: int, dtype: Any) -> Windows | None:
     if spans is None:
         return None
     if spans.gate.shape[1] not in (1, paths) or spans.gate.shape[2] != 1:
@@ -171,7 +236,7 @@ def _spans(spans: Windows | None, paths: int, dtype: Any) -> Windows | None:
     return Windows(*(array.astype(dtype) for array in spans))
 
 
-def _gates(time: Array, spans: Windows, paths: int) -> Array:
+def gates_at(time: Array, spans: Windows, paths: int) -> Array:
     inside = (spans.start <= time[None]) & (time[None] < spans.stop)
     gates = jnp.prod(jnp.where(inside[:, None], spans.gate[:, :, 0], 1), axis=0)
     return jnp.broadcast_to(gates, (paths, *gates.shape[1:]))
@@ -203,7 +268,7 @@ def _train(network, spans, observe, steps, every, product, flip, unroll=1):
         if spans is None:
             speeds = jnp.broadcast_to(rate, (len(paths), *rate.shape))
         else:
-            speeds = rate[None] * _gates((j.astype(yx.dtype) + 0.5) * rate, spans, len(paths))
+            speeds = rate[None] * gates_at((j.astype(yx.dtype) + 0.5) * rate, spans, len(paths))
         return jax.tree.map(jnp.add, stacks, _direction(stacks, groups, yx, xx, speeds, product, flip))
 
     last, records = scan_every(
@@ -217,7 +282,7 @@ def _train(network, spans, observe, steps, every, product, flip, unroll=1):
     return _unstacked(last, groups), records
 
 
-def _direction(stacks, groups, sigma_yx, sigma_xx, speeds, product, flip):
+def _direction(stacks, groups, sigma_yx, sigma_xx, speeds, product, flip, lesions=None):
     """Changes of all layers; matrices have a first axis over the paths of a group, maybe a last one over a batch."""
     products = jax.vmap(product)
     below = []
@@ -226,11 +291,19 @@ def _direction(stacks, groups, sigma_yx, sigma_xx, speeds, product, flip):
         for matrix in layers[1:]:
             maps.append(products(matrix, maps[-1]))
         below.append(maps)
-    total = sum((jnp.sum(maps[-1], axis=0) for maps in below[1:]), jnp.sum(below[0][-1], axis=0))
+    # what a path has lost is cut out of its map, and so out of the error that it hears of (transposed: from the left)
+    intact = [None if lesions is None else (lesions.output[np.array(g)], lesions.input[np.array(g)]) for g in groups]
+    heard = [
+        maps[-1] if cut is None else products(products(cut[0], maps[-1]), cut[1])
+        for maps, cut in zip(below, intact, strict=True)
+    ]
+    total = sum((jnp.sum(maps, axis=0) for maps in heard[1:]), jnp.sum(heard[0], axis=0))
     error = flip(sigma_yx - (total if sigma_xx is None else product(total, sigma_xx)))[None]
     changes = []
-    for layers, maps, group in zip(stacks, below, groups, strict=True):
+    for layers, maps, group, cut in zip(stacks, below, groups, intact, strict=True):
         above = jnp.expand_dims(speeds[np.array(group)], (1, 2)) * error
+        if cut is not None:
+            above = products(products(cut[1], above), cut[0])
         change = []
         for l in range(len(layers) - 1, -1, -1):
             change.append(jax.vmap(flip)(products(maps[l - 1], above) if l else above))

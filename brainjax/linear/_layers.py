@@ -19,12 +19,15 @@ from brainjax.core.types import Array, ArrayLike, PRNGKey, as_floats
 
 __all__ = [
     "Layers",
+    "Lesions",
     "ModeProjection",
     "Paths",
     "as_paths",
     "decoupled_layers",
     "gaussian_layers",
     "identity_layers",
+    "lesioned_maps",
+    "lesions",
     "orthogonal_layers",
     "path_maps",
     "project",
@@ -35,6 +38,13 @@ Layers = tuple[Array, ...]
 
 Paths = tuple[Layers, ...]
 """The layers of every path."""
+
+
+class Lesions(NamedTuple):
+    """What each path can still hear and say: symmetric projections. Made by `lesions`."""
+
+    output: Float[Array, "paths out out"]
+    input: Float[Array, "paths in in"]
 
 
 class ModeProjection(NamedTuple):
@@ -167,6 +177,39 @@ def path_maps(paths: Sequence[Sequence[ArrayLike]]) -> Float[Array, "paths out i
         ValueError: if layers do not fit together or two paths differ in inputs or outputs.
     """
     return jnp.stack([chain(layers) for layers in as_paths(paths)])
+
+
+def lesions(mask: ArrayLike, *, left: ArrayLike, right: ArrayLike) -> Lesions:
+    r"""Modes that paths lose for good: path :math:`a` acts as :math:`(I - U M_a U^\top)\,\Omega_a\,(I - V M_a V^\top)`.
+
+    In the singular basis, row and column :math:`i` of the path's map are gone: mode :math:`i` neither contributes to
+    the output nor learns :cite:`kleinman2024`.
+
+    Args:
+        mask: 1 (or true) where a path has lost a mode, 0 where it has it, of shape (paths, modes); may be traced.
+        left: output singular vectors as columns, orthonormal, of shape (out, modes).
+        right: input singular vectors as columns, orthonormal, of shape (in, modes).
+
+    Raises:
+        ValueError: if a shape does not fit or a concrete mask lies outside [0, 1].
+    """
+    checks.unit("mask", mask)
+    mask, left, right = as_floats(jnp.asarray(mask, jnp.result_type(float)), left, right)
+    checks.shape_of("mask", mask, (None, None), "(paths, modes)")
+    checks.shape_of("left", left, (None, mask.shape[1]), "(out, modes)")
+    checks.shape_of("right", right, (None, mask.shape[1]), "(in, modes)")
+
+    def without(basis: Array) -> Array:
+        lost = jax.vmap(lambda row: matmul(basis * row[None, :], basis.T))(mask)
+        return jnp.eye(basis.shape[0], dtype=basis.dtype)[None] - lost
+
+    return Lesions(without(left), without(right))
+
+
+def lesioned_maps(paths: Sequence[Sequence[ArrayLike]], lesions: Lesions) -> Float[Array, "paths out in"]:
+    """The maps of all paths as they act with `lesions`."""
+    maps = path_maps(paths)
+    return jax.vmap(lambda out, omega, inn: matmul(matmul(out, omega), inn))(lesions.output, maps, lesions.input)
 
 
 def project(linear_map: ArrayLike, *, left: ArrayLike, right: ArrayLike) -> ModeProjection:

@@ -25,7 +25,7 @@ from brainjax.sweep.layout import SALT
 KEY_RULE = "fold_in(key(config.seed), seed)"
 KEY_RULE_INDEPENDENT = "fold_in(fold_in(key(config.seed), seed), crc32(point))"
 
-_CPU_OPTIONS = {"xla_backend_optimization_level": 2}  # level 3 compiles a third longer to code that is no faster
+_CPU_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 2}  # 3 compiles a third longer, to no faster code
 _LAPACK = re.compile(r"(?:custom_call_target=\"|custom_call @)((?:lapack|blas)_\w+)")
 _CACHE_BYTES = 512 * 1024  # live state per core that stays in a second-level cache (measured; see benchmarks)
 
@@ -161,7 +161,7 @@ def float_name() -> str:
     return jnp.result_type(float).name
 
 
-def compiler_options() -> dict[str, int]:
+def compiler_options() -> dict[str, Any]:
     """What every executable of a sweep is compiled with, here and in worker processes."""
     return dict(_CPU_OPTIONS) if jax.default_backend() == "cpu" else {}
 
@@ -172,7 +172,7 @@ def jaxlib_version() -> str:
 
 
 def fingerprint(program: Program, lowered_text: str, width: int, key_rule: str) -> str:
-    """Names what determines a result: StableHLO and constants, versions, width, options, key rule, arguments and outputs."""
+    """Names what determines a result: StableHLO, constants, versions, width, options, key rule, arguments, outputs."""
     digest = hashlib.sha256()
     parts = (
         lowered_text,

@@ -54,12 +54,15 @@ def completion_start(
         factors = [numbers.randn(n, rank).astype(np.float32) for _ in range(2)]
         matrix = factors[0] @ factors[1].T / np.sqrt(rank)
         matrices.append(matrix / np.linalg.norm(matrix) * n)
+    first, second = matrices
     observed = TorchGenerator(seed).choose(n * n, count)
     mask = np.zeros(n * n)
     mask[observed] = 1
     torch = TorchGenerator(seed)  # the weights are drawn after seeding again
     weights = [torch.randn(n, n) * np.float32(init_scale ** (1 / depth) * n**-0.5) for _ in range(depth)]
-    return CompletionStart(*matrices, observed, mask.reshape(n, n), [weight.T.copy() for weight in reversed(weights)])
+    return CompletionStart(
+        first, second, observed, mask.reshape(n, n), [weight.T.copy() for weight in reversed(weights)]
+    )
 
 
 def multipath_start(

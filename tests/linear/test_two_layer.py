@@ -47,8 +47,16 @@ def task(sizes, rank, seed=0):
 
 
 def start(sizes, scale, seed=0):
-    strengths = np.linspace(0.02, 0.3, min(sizes))
-    return random_balanced_pair(jax.random.key(seed), sizes, strengths=strengths, relative_scale=scale)
+    """Balanced weights with random directions, in NumPy: nothing to compile."""
+    rng = np.random.default_rng(seed + 100)
+    inputs, hidden, outputs = sizes
+    modes = min(sizes)
+    s = np.zeros(hidden)
+    s[:modes] = np.linspace(0.02, 0.3, modes)
+    left, right, turn = (np.linalg.qr(rng.standard_normal((n, n)))[0] for n in (outputs, inputs, hidden))
+    left, right = (np.pad(x, ((0, 0), (0, max(hidden - len(x), 0))))[:, :hidden] for x in (left, right))
+    root = np.sqrt(scale**2 + 4 * s**2)
+    return turn @ (np.sqrt((root - scale) / 2)[:, None] * right.T), (left * np.sqrt((root + scale) / 2)) @ turn.T
 
 
 def gram(first, second):
@@ -212,7 +220,7 @@ def test_a_scale_of_zero_is_reached_continuously_from_both_sides():
 
     @jax.jit
     def learned(scale):
-        first, second = start((4, 4, 4), scale)
+        first, second = random_balanced_pair(jax.random.key(0), (4, 4, 4), strengths=0.2, relative_scale=scale)
         return two_layer_flow(1.5, first=first, second=second, sigma_yx=yx, substeps=8).gram
 
     middle = learned(jnp.asarray(0.0))
