@@ -4,6 +4,8 @@ One network at a time, automatic differentiation, an optimiser object, and the s
 figures and no printing.
 """
 
+import itertools
+
 import torch
 
 __all__ = ["completion", "tree_task"]
@@ -17,17 +19,18 @@ def completion(iterations: int, *, depth: int = 3, n: int = 100, threads: int = 
     entries = torch.randperm(n * n)[:2000]
     rows, columns = entries // n, entries % n
     answers = [task[rows, columns] for task in tasks]
-    network = torch.nn.Sequential(*[torch.nn.Linear(n, n, bias=False) for _ in range(depth)])
-    for layer in network:
+    layers = [torch.nn.Linear(n, n, bias=False) for _ in range(depth)]
+    network = torch.nn.Sequential(*layers)
+    for layer in layers:
         torch.nn.init.normal_(layer.weight, std=1e-3 ** (1 / depth) * n**-0.5)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.2)
     values, error = [], torch.tensor(0.0)
     for iteration in range(iterations):
-        total = None
-        for layer in network:
-            total = layer.weight.T if total is None else total @ layer.weight.T
+        total = layers[0].weight.T
+        for layer in layers[1:]:
+            total = total @ layer.weight.T
         losses = [(total[rows, columns] - answer).pow(2).mean() / 2 for answer in answers]
-        size = sum(weight.pow(2).sum() for weight in network.parameters())
+        size = torch.stack([weight.pow(2).sum() for weight in network.parameters()]).sum()
         optimiser.zero_grad()
         losses[iteration % 2].backward()
         with torch.no_grad():
@@ -42,8 +45,9 @@ class _Path(torch.nn.Module):
     def __init__(self, sizes: list[int], strength: float) -> None:
         super().__init__()
         depth = len(sizes) - 1
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(a, b, bias=False) for a, b in zip(sizes, sizes[1:]))
-        for layer in self.layers:
+        layers = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
+        self.layers = torch.nn.ModuleList(layers)
+        for layer in layers:
             torch.nn.init.eye_(layer.weight)
             layer.weight.data *= strength ** (1 / depth)
 

@@ -35,7 +35,9 @@ def network(key, onset, every=None):
         every=every,
         windows=linear.windows(onset, onset + LENGTH * RATE, [1.0, 0.0]),
     )
-    return jax.vmap(lambda omega: linear.project(omega, left=task.left, right=task.right).strength)(run.records[-1]), run
+    return jax.vmap(lambda omega: linear.project(omega, left=task.left, right=task.right).strength)(
+        run.records[-1]
+    ), run
 
 
 def run(key, config):
