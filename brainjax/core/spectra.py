@@ -1,6 +1,15 @@
-"""Singular values of stacks of matrices, and how many of them count."""
+"""Singular values of stacks of matrices, and how many of them count.
 
+XLA on a CPU can stop for ever in a batched decomposition that is called from two threads, and in two of them in one
+program (jax 0.10). Here every batch, also one made by ``vmap``, is a loop of single decompositions on a CPU, which is
+no slower and safe in threads. Derivatives still take one batched decomposition.
+"""
+
+from typing import Any
+
+import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 from jaxtyping import Float
 
 from brainjax.core import checks
@@ -10,11 +19,11 @@ __all__ = ["effective_rank", "singular_values"]
 
 
 def singular_values(matrices: ArrayLike, *, count: int | None = None) -> Float[Array, "*stack values"]:
-    r"""Singular values of every matrix of a stack, in falling order, by one decomposition call.
+    r"""Singular values of every matrix of a stack, in falling order.
 
-    Stack all matrices whose values a program needs: two independent batched decompositions in one program can stop XLA
-    on a CPU with few cores. Derivatives are :math:`d s_i = u_i^\top dA\, v_i`; where values coincide or vanish this is
-    one of the one-sided derivatives, and finite.
+    A decomposition costs as much as tens of products: take them of few matrices, and of all in one call. Derivatives
+    are :math:`d s_i = u_i^\top dA\, v_i`; where values coincide or vanish this is one of the one-sided derivatives, and
+    finite.
 
     Args:
         matrices: of shape (..., rows, columns).
@@ -33,7 +42,26 @@ def singular_values(matrices: ArrayLike, *, count: int | None = None) -> Float[A
     count = most if count is None else count
     if not 1 <= count <= most:
         raise ValueError(f"count must be from 1 to {most} for matrices of shape {stack.shape[-2:]}, got {count}")
-    return jnp.linalg.svd(stack, compute_uv=False)[..., :count]
+    flat = stack.reshape(-1, *stack.shape[-2:])
+    return jax.vmap(_values)(flat).reshape(*stack.shape[:-2], most)[..., :count]
+
+
+@sequential_vmap
+def _looped(matrix: Array) -> Array:
+    return jnp.linalg.svd(matrix, compute_uv=False)
+
+
+@jax.custom_jvp
+def _values(matrix: Array) -> Array:
+    return _looped(matrix) if jax.default_backend() == "cpu" else jnp.linalg.svd(matrix, compute_uv=False)
+
+
+@_values.defjvp
+def _values_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # A loop of single decompositions has no reverse mode, so this one is batched under vmap.
+    (matrix,), (change,) = primals, tangents
+    left, values, right = jnp.linalg.svd(matrix, full_matrices=False)  # right singular vectors are rows
+    return values, jnp.sum(left * (change @ right.T), axis=0)
 
 
 def effective_rank(values: ArrayLike) -> Float[Array, "*stack"]:

@@ -28,6 +28,7 @@ __all__ = [
     "identity_layers",
     "lesioned_maps",
     "lesions",
+    "norm_matched_layers",
     "orthogonal_layers",
     "path_maps",
     "project",
@@ -122,6 +123,31 @@ def identity_layers(sizes: Sequence[int], *, scale: ArrayLike) -> Layers:
     return tuple(
         scales[l] * jnp.eye(rows, columns, dtype=scales.dtype) for l, (columns, rows) in enumerate(pairwise(sizes))
     )
+
+
+def norm_matched_layers(layers: Sequence[ArrayLike], *, like: Sequence[ArrayLike]) -> Layers:
+    r"""Layers scaled so that each has the Frobenius norm of its model: :math:`W_l \|M_l\| / \|W_l\|`.
+
+    A control for what a network has learned: random weights of the same size know nothing of it.
+
+    Args:
+        layers: weight matrices, none of them zero.
+        like: their models, as many; shapes may differ.
+
+    Returns:
+        Matrices of the shapes of ``layers``.
+
+    Raises:
+        ValueError: if the numbers of layers differ, or a concrete layer is zero.
+    """
+    (matrices,), (models,) = as_paths([layers]), as_paths([like])
+    if len(matrices) != len(models):
+        raise ValueError(f"like must hold as many layers as layers, {len(matrices)}, got {len(models)}")
+    norms = [jnp.linalg.norm(matrix) for matrix in matrices]
+    for norm in norms:
+        checks.require(norm > 0, "layers must not be zero, got one of norm 0")
+    sizes = [jnp.linalg.norm(model).astype(matrices[0].dtype) for model in models]
+    return tuple(matrix * (size / norm) for matrix, size, norm in zip(matrices, sizes, norms, strict=True))
 
 
 def _scales(sizes: Sequence[int], scale: ArrayLike) -> Array:

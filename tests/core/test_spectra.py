@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from brainjax.core.spectra import effective_rank, singular_values
+from tests import as_user
 
 
 def with_values(values, rows, columns, seed=0):
@@ -87,3 +88,33 @@ def test_refusals():
         effective_rank([1.0, -1.0])
     with pytest.raises(ValueError, match=r"values must have shape .* got a number"):
         effective_rank(2.0)
+
+
+def test_second_derivatives():
+    matrix = np.random.default_rng(5).normal(size=(3, 3))
+    values = np.linalg.svd(matrix, compute_uv=False)
+    u, _, vt = np.linalg.svd(matrix)
+    turn = np.outer(
+        u[:, 1], vt[0]
+    )  # mixes the first two modes: d2 s_0 = s_0 / (s_0^2 - s_1^2) along it, by perturbation
+    second = jax.hessian(lambda x: singular_values(matrix + x * turn)[0])(0.0)
+    np.testing.assert_allclose(second, values[0] / (values[0] ** 2 - values[1] ** 2), rtol=1e-10)
+
+
+def test_two_threads_may_take_singular_values_of_batches(tmp_path):
+    """As the sweep engine does. With one batched call of the decomposition this does not end (jax 0.10, two cores)."""
+    code = """
+    from concurrent.futures import ThreadPoolExecutor
+    import jax
+    from brainjax.core.spectra import singular_values
+
+    def one(seed):
+        return singular_values(jax.random.normal(jax.random.key(seed), (19, 100, 100)))
+
+    seeds = jax.numpy.arange(4)
+    compiled = jax.jit(jax.vmap(one)).lower(seeds).compile()
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda number: jax.block_until_ready(compiled(seeds + number)), range(24)))
+    print(len(done), *done[0].shape)
+    """
+    assert as_user.run(code, cwd=tmp_path, timeout=60).split() == ["24", "4", "19", "100"]
