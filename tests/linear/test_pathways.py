@@ -144,3 +144,26 @@ def test_bad_input(name, change, words):
 def test_too_many_steps_for_the_dtype_are_refused():
     with pytest.raises(ValueError, match="steps must be at most"):
         linear.pathway_euler(np.full((1, 1), 0.1, np.float32), s=1.0, depth=2.0, dt=0.1, steps=10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "gate", "words"),
+    [
+        ([0.0, 1.0], [1.5, 2.0], [1.0, 0.0], "windows must follow one another without overlap"),
+        (1.0, 0.5, [1.0, 0.0], "stop must not come before start"),
+        (0.0, 1.0, [1.0, 1.2], "gate must be between 0 and 1, got 1.2"),
+        (0.0, 1.0, [1.0, -0.1], "gate must be between 0 and 1, got -0.1"),
+        ([0.0, 1.0], 2.0, [1.0, 0.0], "start and stop must be"),
+        (np.nan, 1.0, [1.0, 0.0], "start must be finite"),
+        ([0.0, 1.0], [0.5, 2.0], np.ones((3, 2)), r"gate must have shape \(paths,\), \(2, paths\)"),
+    ],
+)
+def test_windows_that_make_no_sense_are_refused(start, stop, gate, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        linear.windows(start, stop, gate)
+    assert "\n" not in str(caught.value)
+
+
+def test_windows_may_touch():
+    spans = linear.windows([0.0, 1.0], [1.0, 2.0], [[1.0, 0.0], [0.0, 1.0]])
+    np.testing.assert_array_equal(spans.gate[:, :, 0], [[1, 0], [0, 1]])
