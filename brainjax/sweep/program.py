@@ -26,7 +26,8 @@ KEY_RULE = "fold_in(key(config.seed), seed)"
 KEY_RULE_INDEPENDENT = "fold_in(fold_in(key(config.seed), seed), crc32(point))"
 
 _CPU_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 2}  # 3 compiles a third longer, to no faster code
-_LAPACK = re.compile(r"(?:custom_call_target=\"|custom_call @)((?:lapack|blas)_\w+)")
+_LAPACK = re.compile(r"(?:custom_call_target=\"|custom_call @)((?:lapack|blas)_\w+)(.*)")
+_SINGLE = re.compile(r"num_batch_dims ?= ?\"0\"")
 _CACHE_BYTES = 512 * 1024  # live state per core that stays in a second-level cache (measured; see benchmarks)
 _NARROWEST = 4  # chunks: sums over one run come out the same in any chunk at least as wide
 
@@ -206,22 +207,22 @@ def fingerprint(program: Program, lowered_text: str, width: int, key_rule: str) 
 
 def lapack_calls(text: str) -> list[str]:
     """Names of the LAPACK and BLAS kernels that a program's text calls, with repetitions."""
-    return _LAPACK.findall(text)
+    return [name for name, _ in _LAPACK.findall(text)]
 
 
 def thread_hazard(text: str) -> str | None:
     """Why a program must not run in threads on a CPU, or None.
 
-    A batched triangular or LU solve deadlocks when XLA runs it from two threads, and two independent batched LAPACK
-    calls deadlock even from one (few cores; jax 0.10).
+    A LAPACK call on a batch splits it over XLA's own threads and waits for them. When two threads run such a program,
+    each can wait for what the other holds: seen with decompositions (SVD, eigh, QR, Cholesky) of about a hundred
+    matrices and with any triangular or LU solve (2 cores, jax 0.10); and two independent calls in one program hang even
+    alone. Calls on single matrices wait for nobody.
     """
-    calls = lapack_calls(text)
-    solves = sorted({name for name in calls if "trsm" in name or "getrf" in name})
-    if solves:
-        return f"the program holds a batched triangular or LU solve ({', '.join(solves)})"
-    if len(calls) > 1:
-        return f"the program holds {len(calls)} batched LAPACK calls ({', '.join(sorted(set(calls)))})"
-    return None
+    batched = [name for name, rest in _LAPACK.findall(text) if not _SINGLE.search(rest)]
+    if not batched:
+        return None
+    count = "a batched LAPACK call" if len(batched) == 1 else f"{len(batched)} batched LAPACK calls"
+    return f"the program holds {count} ({', '.join(sorted(set(batched)))})"
 
 
 def width_for(live: int) -> int:

@@ -98,8 +98,8 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     if variant == "quick":
-        config.update({"after": 4000, "every": 200, "depths": (3,), "seeds": 8})
-        config.update({"decays": (0.0, 0.03), "noises": (0.0, 1.0)})
+        config.update({"after": 2000, "every": 100, "depths": (3,), "seeds": 8})
+        config.update({"decays": (0.0, 0.03), "noises": (0.0, 1.4)})
     elif variant:
         raise ValueError(f"variant: 'quick', got {variant!r}")
     return config.lock()

@@ -88,3 +88,25 @@ def test_a_lost_worker_costs_its_chunk_only(tmp_path):
     assert "worker process" in out
     _, whole = sweep(tmp_path, "whole.nc", range(24), solves=1, steps=200, workers=1)
     xr.testing.assert_identical(xr.load_dataset(tmp_path / "shot.nc", engine="h5netcdf"), whole)
+
+
+def test_singular_values_of_many_matrices_do_not_hang(tmp_path):
+    """One decomposition of 120 matrices of 60 rows in a chunk: run from two threads, such a program never ended."""
+    code = """
+        import jax, jax.numpy as jnp
+        from ml_collections import ConfigDict
+        from brainjax.sweep import execute, make_plan, product, seeds
+
+        DIMS = {"s": ("matrix",)}
+
+        def run(key, config):
+            return {"s": jnp.linalg.svd(jax.random.normal(key, (30, 60, 60)), compute_uv=False)[:, 0]}
+
+        if __name__ == "__main__":
+            plan = make_plan(run, ConfigDict({"seed": 0}), product(seeds(32)), workers=2, width=4)
+            print(plan)
+            print("finite", bool(jnp.isfinite(execute(plan)["s"].values).all()))
+    """
+    text = as_user.run(code, cwd=tmp_path)
+    assert "a batched LAPACK call (lapack_sgesdd_ffi)" in text
+    assert "finite True" in text
