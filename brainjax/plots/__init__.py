@@ -4,6 +4,7 @@ Everything draws on `matplotlib.figure.Figure` directly: no pyplot, no global fi
 """
 
 from brainjax.plots.curves import curves as curves
+from brainjax.plots.curves import intervals as intervals
 from brainjax.plots.portrait import portrait as portrait
 from brainjax.plots.style import COLUMN as COLUMN
 from brainjax.plots.style import PAGE as PAGE

@@ -83,6 +83,23 @@ def curves(
     return figure
 
 
+def intervals(ax: Axes, x: Any, samples: Any, *, confidence: float = 0.95, **look: Any) -> None:
+    """Draws means over seeds with their Student intervals as error bars.
+
+    Args:
+        ax: Axes to draw into.
+        x: Where, ``(x,)``.
+        samples: Values of shape ``(x, seeds)``; those that are not finite are left out.
+        confidence: Of the interval.
+        **look: Passed to `Axes.errorbar`, such as one of `line_styles`.
+    """
+    rows = np.asarray(samples).T
+    if rows.ndim != 2 or rows.shape[1] != np.size(x):
+        raise ValueError(f"samples must have shape ({np.size(x)}, seeds), got {rows.T.shape}")
+    centre, low, high = _band(rows, "mean", confidence)
+    ax.errorbar(x, centre, [centre - low, high - centre], capsize=2, **look)
+
+
 def _names(data: xarray.DataArray, hue: str | None, n: int) -> list[str]:
     if hue is None:
         return [""] * n

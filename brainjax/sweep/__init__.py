@@ -15,6 +15,8 @@ from brainjax.sweep.execution import Progress as Progress
 from brainjax.sweep.execution import collect as collect
 from brainjax.sweep.execution import execute as execute
 from brainjax.sweep.execution import resumed as resumed
+from brainjax.sweep.parts import parts_of as parts_of
+from brainjax.sweep.parts import setting as setting
 from brainjax.sweep.plan import Plan as Plan
 from brainjax.sweep.plan import make_plan as make_plan
 from brainjax.sweep.provenance import provenance as provenance

@@ -55,7 +55,7 @@ from brainjax import claims as judge
 from brainjax import linear, tasks
 from brainjax.claims import Claim
 from brainjax.core.record import scan_every
-from brainjax.sweep import Axes, product, seeds, static, traced
+from brainjax.sweep import Axes, parts_of, product, seeds, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
     import xarray as xr
@@ -68,6 +68,7 @@ DIMS = {
     "loss": ("record",),  # of the network, as a fraction of that of silence
 }
 PARTS = ("decay", "noise", "momentum")
+AXES = {name: ("depth", name) for name in PARTS}
 BOUND = 0.01  # of share: what we call no effect
 CLOSE = 0.05  # of share: what we call a good prediction
 
@@ -222,23 +223,11 @@ def flatness(diagonals: jax.Array) -> jax.Array:
     return total
 
 
-def parts_of(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
-    """The result of each part; a field that was pinned on the command line becomes an axis of length one again."""
-    parts = {}
-    for name in results.children:
-        data = results[name].to_dataset().squeeze("part", drop=True)
-        for axis in ("depth", name):
-            if axis not in data.dims:
-                data = data.expand_dims({axis: [json.loads(data.attrs["config"])[axis]]})
-        parts[name] = data
-    return parts
-
-
 def figure(results: "xr.DataTree") -> "Figure":
     """Drift of the split in each treatment by depth (top), and where each mode ends in the deepest networks."""
     from brainjax import plots
 
-    parts = parts_of(results)
+    parts = parts_of(results, AXES)
     titles = {"decay": "weight decay", "noise": "label noise", "momentum": "momentum"}
     with plots.style():
         page, axes = plots.subplots(2, len(parts), width="page", height=4.2)
@@ -298,7 +287,7 @@ def limit(ax: Any, treatment: str) -> None:
 
 def claims(results: "xr.DataTree") -> list[Claim]:
     judged = {"decay": decay_claims, "noise": noise_claims, "momentum": momentum_claims}
-    return [claim for name, data in parts_of(results).items() for claim in judged[name](data)]
+    return [claim for name, data in parts_of(results, AXES).items() for claim in judged[name](data)]
 
 
 def drift(data: "xr.Dataset") -> "xr.DataArray":

@@ -18,7 +18,6 @@ updates that begin inside the window.
 """
 
 import itertools
-import json
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -29,7 +28,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import linear, tasks
 from brainjax.claims import Claim
-from brainjax.sweep import Axes, product, seeds, static, traced
+from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
     import xarray as xr
@@ -47,6 +46,9 @@ DIMS = {
     "off_diagonal": (),  # share of the pathways' norm outside the task's modes when the window opens
 }
 PARTS = ("large", "small", "tree", "layered")
+_WINDOW = ("onset", "duration")
+AXES = {name: ("depth", *_WINDOW) for name in PARTS[:3]}
+AXES["layered"] = ("layered.depth", "layered.correlation", *_WINDOW)
 BOUND = 0.05  # of s: what we are ready to call a good prediction of the mode law
 
 
@@ -273,27 +275,11 @@ def deficit(config: ConfigDict, dt: float) -> linear.Windows:
     return linear.windows(start, start + config.duration, [1.0, 0.0])
 
 
-def parts_of(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
-    """The result of each part; a field that was pinned on the command line becomes an axis of length one again."""
-    parts = {}
-    for name in results.children:
-        data = results[name].to_dataset().squeeze("part", drop=True)
-        own = ("layered.depth", "layered.correlation") if name == "layered" else ("depth",)
-        for axis in (*own, "onset", "duration"):
-            if axis not in data.dims:
-                value = json.loads(data.attrs["config"])
-                for field in axis.split("."):
-                    value = value[field]
-                data = data.expand_dims({axis: [value]})
-        parts[name] = data
-    return parts
-
-
 def figure(results: "xr.DataTree") -> "Figure":
     """Phase portraits over the critical-period curves; the published Figures 1, 7 and 2 in one."""
     from brainjax import plots
 
-    parts = parts_of(results)
+    parts = parts_of(results, AXES)
     ratios = [0.65, 0.65, 1.0] if "large" in parts else [1.0]
     with plots.style():
         page, axes = plots.subplots(len(ratios), 4, width="page", height=2.15 * sum(ratios), height_ratios=ratios)
@@ -318,7 +304,7 @@ def draw_portraits(axes: np.ndarray, data: "xr.Dataset") -> None:
     """Figure 1: the field, its line of fixed points, and trajectories with an early window (top) and a late one."""
     from brainjax import plots
 
-    own = json.loads(data.attrs["config"])["large"]
+    own = setting(data, "large")
     s, imbalance = own["s"], own["imbalance"]
     grid = np.linspace(0, s, 21)
     onsets = (float(data.onset[0]), float(data.onset.sel(onset=0.1, method="nearest")))  # as published
@@ -340,7 +326,7 @@ def draw_large(ax: Any, data: "xr.Dataset") -> None:
     """The critical-period curve of the large initialisation."""
     from brainjax import plots
 
-    own = json.loads(data.attrs["config"])["large"]
+    own = setting(data, "large")
     share = (data.strength.isel(path=1, duration=0) / own["s"]).sel(onset=slice(0, 0.2))
     share.attrs["long_name"] = "final share, deprived path"
     share["onset"].attrs["long_name"] = "onset of the window"
@@ -352,7 +338,7 @@ def draw_small(ax: Any, data: "xr.Dataset") -> None:
     """The critical-period curve of the small initialisation, by the closed form."""
     from brainjax import plots
 
-    own = json.loads(data.attrs["config"])["small"]
+    own = setting(data, "small")
     share = data.gated.isel(duration=0) / own["s"]
     share.attrs["long_name"] = "final share, deprived path"
     share["onset"].attrs["long_name"] = "onset of the window"
@@ -411,7 +397,7 @@ def draw_layered(ax: Any, data: "xr.Dataset") -> None:
 def claims(results: "xr.DataTree") -> list[Claim]:
     judged = {"large": large_claims, "small": small_claims, "tree": tree_claims, "layered": layered_claims}
     found = []
-    for name, data in parts_of(results).items():
+    for name, data in parts_of(results, AXES).items():
         if name == "layered" or float(data.onset[0]) == 0:  # the others compare with a window at the start
             found += judged[name](data.isel(duration=0))
     return found
@@ -419,7 +405,7 @@ def claims(results: "xr.DataTree") -> list[Claim]:
 
 def large_claims(data: "xr.Dataset") -> list[Claim]:
     """Figure 1: shifts of the free path's share against the same seed without a deficit."""
-    s = json.loads(data.attrs["config"])["large"]["s"]
+    s = setting(data, "large.s")
     shift = (data.strength - data.undisturbed).isel(path=0) / s
     early = shift.isel(onset=0)
     after = shift.where(data.residual < 0.01)
@@ -466,7 +452,7 @@ def large_claims(data: "xr.Dataset") -> list[Claim]:
 
 def small_claims(data: "xr.Dataset") -> list[Claim]:
     """Figure 7 and the critical-period curve: when the window of sensitivity closes, and how sharply."""
-    own = json.loads(data.attrs["config"])["small"]
+    own = setting(data, "small")
     lost = (data.undisturbed.isel(path=1) - data.gated) / own["s"]
     at_start = lost.isel(onset=0)
     if own["spread"] == 0:

@@ -31,7 +31,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import linear, tasks
 from brainjax.claims import Claim
-from brainjax.sweep import Axes, product, seeds, static, traced
+from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
     import xarray as xr
@@ -232,17 +232,12 @@ def cost(answers: jax.Array) -> jax.Array:
     return jnp.sum((target - answers) ** 2) / jnp.sum(target**2)
 
 
-def parts_of(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
-    """The result of each part; a field that was pinned on the command line becomes an axis of length one again."""
-    parts = {}
-    for name in results.children:
-        data = results[name].to_dataset().squeeze("part", drop=True)
-        for axis in AXES[name]:
-            if axis not in data.dims:
-                data = data.expand_dims({axis: [json.loads(data.attrs["config"])[axis]]})
+def parts_with_ends(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
+    """The result of each part, with the strengths at the end under a name of their own."""
+    parts = parts_of(results, AXES)
+    for data in parts.values():
         if "strength" in data:
             data["final"] = data.strength.isel(record=-1)
-        parts[name] = data
     return parts
 
 
@@ -260,7 +255,7 @@ def figure(results: "xr.DataTree") -> "Figure":
     """Figures 2 and 3 over time and by mode; Figures 11 and 12; what the paths can do alone."""
     from brainjax import plots
 
-    parts = parts_of(results)
+    parts = parts_with_ends(results)
     with plots.style():
         page, axes = plots.subplots(2, 4, width="page", height=4.0)
         if "linear" in parts:
@@ -350,7 +345,7 @@ def draw_alone(ax: Any, data: "xr.Dataset") -> None:
 
 
 def claims(results: "xr.DataTree") -> list[Claim]:
-    parts = parts_of(results)
+    parts = parts_with_ends(results)
     judged = {"linear": linear_claims, "lesion": lesion_claims}
     judged["nonlinear"] = lambda data: nonlinear_claims(data, parts.get("linear"))
     found = [claim for name, data in parts.items() for claim in judged[name](data)]
@@ -426,7 +421,7 @@ def lesion_claims(data: "xr.Dataset") -> list[Claim]:
     """Figure 3."""
     if data.sizes["severed"] < 2 or float(data.duration[-1]) == 0 or float(data.severed[-1]) != 1:
         return []
-    mode = json.loads(data.attrs["config"])["lesion"]["mode"]
+    mode = setting(data, "lesion.mode")
     share = free_share(data).isel(duration=-1)
     whole, cut = share.isel(severed=0), share.isel(severed=-1)
     others = [m for m in range(8) if m != mode]
@@ -465,7 +460,7 @@ def nonlinear_claims(data: "xr.Dataset", reference: "xr.Dataset | None") -> list
     found = []
     if not set(WINDOWS) <= set(data.onset.values):
         return found
-    depth = json.loads(data.attrs["config"])["nonlinear"]["depth"]
+    depth = setting(data, "nonlinear.depth")
     for name in data.activation.values.tolist():
         here = three_windows(data).sel(activation=name)
         share = free_share(here)

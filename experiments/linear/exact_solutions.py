@@ -17,7 +17,6 @@ The parts of the experiment, each with a grid of its own:
 * ``unbalanced``: the exact solution applied to weights that break this condition by a given amount.
 """
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -28,7 +27,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import linear
 from brainjax.claims import Claim
-from brainjax.sweep import Axes, product, seeds, static, traced
+from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
     import xarray as xr
@@ -51,6 +50,11 @@ DIMS = {
     "prompt": (),  # strength when the exponential of the lazy limit is at 95 %, as a share of s, mean over modes
 }
 PARTS = ("sigmoid", "scale", "unbalanced")
+AXES = {
+    "sigmoid": ("size",),
+    "scale": ("scale.architecture", "relative_scale"),
+    "unbalanced": ("relative_scale", "imbalance"),
+}
 ARCHITECTURES = {"square": (4, 4, 4), "funnel": (6, 4, 4), "inverted funnel": (4, 4, 6)}  # inputs, hidden, outputs
 BOUND = 0.05  # of s: what we are ready to call a good prediction
 PROMPT = 0.95
@@ -280,31 +284,11 @@ def turned(a: jax.Array, b: jax.Array) -> jax.Array:
     return 1 - jnp.sum(a * b) / jnp.sqrt(jnp.sum(a**2) * jnp.sum(b**2))
 
 
-def parts_of(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
-    """The result of each part; a field that was pinned on the command line becomes an axis of length one again."""
-    axes = {
-        "sigmoid": ("size",),
-        "scale": ("scale.architecture", "relative_scale"),
-        "unbalanced": ("relative_scale", "imbalance"),
-    }
-    parts = {}
-    for name in results.children:
-        data = results[name].to_dataset().squeeze("part", drop=True)
-        for axis in axes[name]:
-            if axis not in data.dims:
-                value = json.loads(data.attrs["config"])
-                for field in axis.split("."):
-                    value = value[field]
-                data = data.expand_dims({axis: [value]})
-        parts[name] = data
-    return parts
-
-
 def figure(results: "xr.DataTree") -> "Figure":
     """Sigmoids and their limits (top), and what the relative scale does (bottom)."""
     from brainjax import plots
 
-    parts = parts_of(results)
+    parts = parts_of(results, AXES)
     with plots.style():
         page, axes = plots.subplots(2, 3, width="page", height=4.3)
         panels = [
@@ -325,7 +309,7 @@ def figure(results: "xr.DataTree") -> "Figure":
 
 
 def times_of(data: "xr.Dataset", part: str) -> np.ndarray:
-    own = json.loads(data.attrs["config"])[part]
+    own = setting(data, part)
     return np.arange(0, own["steps"] + 1, own["every"]) * own["dt"]
 
 
@@ -335,7 +319,7 @@ def draw_sigmoids(ax: Any, data: "xr.Dataset") -> None:
 
     here = data.sel(size=0.001, method="nearest").isel(seed=0)
     time = times_of(data, "sigmoid")
-    values = json.loads(data.attrs["config"])["singular_values"]
+    values = setting(data, "singular_values")
     for mode, look in enumerate(plots.line_styles(len(values))):
         ax.plot(
             time, here.strength.isel(mode=mode), color=look["color"], linewidth=1.3, label=f"$s$ = {values[mode]:g}"
@@ -344,12 +328,6 @@ def draw_sigmoids(ax: Any, data: "xr.Dataset") -> None:
     ax.set(xlabel="time (time constants)", ylabel="strength (share of $s$)", ylim=(-0.03, 1.35))
     ax.set_title(f"gradient descent, and sigmoids\n(dashed), size {float(here['size']):g}")
     ax.legend(ncols=2, loc="upper left", columnspacing=1, handlelength=1.5)
-
-
-def intervals(ax: Any, x: Any, samples: Any, **look: Any) -> None:
-    """Means with their intervals over seeds; samples of shape (x, seeds)."""
-    mean, low, high = np.array([judge.interval(row)[:3] for row in np.asarray(samples)]).T
-    ax.errorbar(x, mean, [mean - low, high - mean], capsize=2, **look)
 
 
 def draw_sigmoid_error(ax: Any, data: "xr.Dataset") -> None:
@@ -361,7 +339,7 @@ def draw_sigmoid_error(ax: Any, data: "xr.Dataset") -> None:
         ("overlap_error", "overlap with the mode", looks[1]),
         ("naive_error", "strength of the map", looks[2]),
     ):
-        intervals(ax, data["size"], data[name].transpose("size", "seed"), label=label, **look)
+        plots.intervals(ax, data["size"], data[name].transpose("size", "seed"), label=label, **look)
     ax.axhline(BOUND, color="black", linewidth=0.8, linestyle=":")
     ax.set(xscale="log", yscale="log", xlabel="size of the initial map", ylabel="error of sigmoid (share of $s$)")
     low, high = ax.get_ylim()
@@ -376,7 +354,7 @@ def draw_unbalanced(ax: Any, data: "xr.Dataset") -> None:
     places = np.maximum(data.imbalance.values, 0.003)  # zero stands at the left end of the logarithmic axis
     for value, look in zip(scales, plots.line_styles(len(scales)), strict=True):
         error = data.law_error.sel(relative_scale=value).transpose("imbalance", "seed")
-        intervals(ax, places, error, label=f"$\\lambda$ = {value:g}", **look)
+        plots.intervals(ax, places, error, label=f"$\\lambda$ = {value:g}", **look)
     ax.axhline(BOUND, color="black", linewidth=0.8, linestyle=":")
     ax.set(xscale="log", yscale="log", xlabel="noise on the balanced weights", ylabel="error of law (share of $s$)")
     if data.imbalance.values.min() == 0:
@@ -420,7 +398,7 @@ def draw_movement(ax: Any, data: "xr.Dataset") -> None:
     here = data.sel({"scale.architecture": data["scale.architecture"].values[0]})
     names = (("kernel_moved", "tangent kernel"), ("input_moved", "input side"), ("output_moved", "output side"))
     for (name, label), look in zip(names, plots.line_styles(3), strict=True):
-        intervals(ax, here.relative_scale, here[name].transpose("relative_scale", "seed"), label=label, **look)
+        plots.intervals(ax, here.relative_scale, here[name].transpose("relative_scale", "seed"), label=label, **look)
     scale_axis(ax)
     ax.set(ylabel="turned (1 - cosine)", ylim=(0, None))
     ax.set_ylim(0, 1.5 * ax.get_ylim()[1])  # room for the legend
@@ -435,7 +413,7 @@ def draw_prompt(ax: Any, data: "xr.Dataset") -> None:
     kinds = data["scale.architecture"].values
     for kind, look in zip(kinds, plots.line_styles(len(kinds)), strict=True):
         here = data.prompt.sel({"scale.architecture": kind}).transpose("relative_scale", "seed")
-        intervals(ax, data.relative_scale, here, label=kind, **look)
+        plots.intervals(ax, data.relative_scale, here, label=kind, **look)
     ax.axhline(PROMPT, color="black", linewidth=0.8, linestyle=":")
     scale_axis(ax)
     ax.set(ylabel="learned in lazy time (share of $s$)", ylim=(0, 1.55), yticks=np.arange(0, 1.1, 0.2))
@@ -446,7 +424,7 @@ def draw_prompt(ax: Any, data: "xr.Dataset") -> None:
 def claims(results: "xr.DataTree") -> list[Claim]:
     """What the theory says about networks that it was not made for, and what the relative scale does."""
     judges = {"sigmoid": sigmoid_claims, "scale": scale_claims, "unbalanced": unbalanced_claims}
-    return [claim for name, data in parts_of(results).items() for claim in judges[name](data)]
+    return [claim for name, data in parts_of(results, AXES).items() for claim in judges[name](data)]
 
 
 def sigmoid_claims(data: "xr.Dataset") -> list[Claim]:
@@ -529,7 +507,7 @@ def scale_claims(data: "xr.Dataset") -> list[Claim]:
 
 
 def values_of(data: "xr.Dataset") -> list[float]:
-    return json.loads(data.attrs["config"])["singular_values"]
+    return setting(data, "singular_values")
 
 
 def pace_claim(where: str, prompt: "xr.DataArray", reaches: bool) -> Claim:

@@ -29,7 +29,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import linear
 from brainjax.claims import Claim
-from brainjax.sweep import Axes, product, seeds, static, traced
+from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
     import xarray as xr
@@ -49,6 +49,7 @@ DIMS = {
     "law_dedicated": (),
 }
 PARTS = ("routes", "scale", "race")
+AXES = {"routes": ("trained",), "scale": ("init",), "race": ("trained",)}
 UNIT = "squared error / squared norm"
 PUBLISHED = 4.0  # trained outputs per input
 
@@ -241,20 +242,8 @@ def crossing(time: jax.Array, curves: jax.Array, level: float) -> jax.Array:
     return jnp.where(reached.any(axis=0), found, jnp.nan)
 
 
-def parts_of(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
-    """The result of each part; a field that was pinned on the command line becomes an axis of length one again."""
-    parts = {}
-    for name in results.children:
-        data = results[name].to_dataset().squeeze("part", drop=True)
-        axis = "init" if name == "scale" else "trained"
-        if axis not in data.dims:
-            data = data.expand_dims({axis: [json.loads(data.attrs["config"])[axis]]})
-        parts[name] = data
-    return parts
-
-
 def settings(data: "xr.Dataset", part: str) -> dict[str, Any]:
-    return json.loads(data.attrs["config"])[part]
+    return setting(data, part)
 
 
 def over_routes(values: "xr.DataArray", part: "xr.Dataset", *, trained: bool) -> "xr.DataArray":
@@ -276,7 +265,7 @@ def figure(results: "xr.DataTree") -> "Figure":
     """The reduction beside the network (top), and what becomes of routes that were never trained (bottom)."""
     from brainjax import plots
 
-    parts = parts_of(results)
+    parts = parts_of(results, AXES)
     with plots.style():
         page, axes = plots.subplots(2, 3, width="page", height=4.3)
         panels = [
@@ -300,12 +289,6 @@ def clock_of(data: "xr.Dataset") -> np.ndarray:
     """The reduction's clock at the records; the rate times the number of trained outputs is the same everywhere."""
     own = settings(data, "routes")
     return np.arange(0, own["steps"] + 1, own["every"]) * own["rate"] * PUBLISHED / own["domains"] ** 2
-
-
-def intervals(ax: Any, x: Any, samples: Any, **look: Any) -> None:
-    """Means with their intervals over seeds; samples of shape (x, seeds)."""
-    mean, low, high = np.array([judge.interval(row)[:3] for row in np.asarray(samples)]).T
-    ax.errorbar(x, mean, [mean - low, high - mean], capsize=2, **look)
 
 
 DASHED = {"color": "black", "linewidth": 0.9, "linestyle": (0, (2, 2))}
@@ -340,7 +323,7 @@ def draw_clock(ax: Any, data: "xr.Dataset") -> None:
     ratio = data.half_time / data.law_half_time
     for mode, look in zip((0, 1, 2), plots.line_styles(3), strict=True):
         samples = ratio.isel(mode=mode).transpose("trained", "seed")
-        intervals(ax, data.trained + 0.08 * (mode - 1), samples, label=f"$s$ = {s[mode]:.3g}", **look)
+        plots.intervals(ax, data.trained + 0.08 * (mode - 1), samples, label=f"$s$ = {s[mode]:.3g}", **look)
     ax.axhline(1, **DASHED)
     ax.set(xlabel="trained outputs per input, $K$", ylabel="half time / reduction's", ylim=(0, 1.3))
     ax.legend(loc="lower right")
@@ -356,7 +339,7 @@ def draw_routes(ax: Any, data: "xr.Dataset") -> None:
         ("trained: error", data.error.isel(record=-1), True, looks[2]),
     ):
         samples = over_routes(values, data, trained=trained).transpose("trained", "seed").dropna("trained")
-        intervals(ax, samples.trained, samples, label=name, **look)
+        plots.intervals(ax, samples.trained, samples, label=name, **look)
     ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
     ax.set(xlabel="trained outputs per input, $K$", ylabel="error (share of the target),\nor share of routes")
     ax.legend(loc="upper right")
@@ -368,7 +351,7 @@ def draw_scale(ax: Any, data: "xr.Dataset") -> None:
     looks = plots.line_styles(3)
     for name, trained, look in (("untrained", False, looks[0]), ("trained", True, looks[2])):
         samples = over_routes(data.error.isel(record=-1), data, trained=trained).transpose("init", "seed")
-        intervals(ax, data.init, samples, label=name, **look)
+        plots.intervals(ax, data.init, samples, label=name, **look)
     ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
     ax.set(xlabel="gain of every edge at the start", ylabel="error (share of the target)", ylim=(-0.03, 1.1))
     ax.legend(loc="upper left", bbox_to_anchor=(0, 0.92))
@@ -379,7 +362,7 @@ def draw_race(ax: Any, data: "xr.Dataset") -> None:
 
     looks, m = plots.line_styles(3), settings(data, "race")["domains"]
     k = data.trained.values
-    intervals(ax, k, data.dedicated.transpose("trained", "seed"), label="network", **looks[0])
+    plots.intervals(ax, k, data.dedicated.transpose("trained", "seed"), label="network", **looks[0])
     ax.plot(k, data.law_dedicated.isel(seed=0), label="reduction", **DASHED)
     ax.plot(k, 1 / (k * m + 1), color="0.5", linewidth=0.9, linestyle=":", label="$1/(KM+1)$")
     ax.set(xlabel="trained outputs per input, $K$", ylabel="share of dedicated edges", ylim=(0, None))
@@ -390,7 +373,7 @@ def draw_race(ax: Any, data: "xr.Dataset") -> None:
 def claims(results: "xr.DataTree") -> list[Claim]:
     """Where the reduction describes networks from random weights, and when untrained routes come along."""
     judges = {"routes": route_claims, "scale": scale_claims, "race": race_claims}
-    return [claim for name, data in parts_of(results).items() for claim in judges[name](data)]
+    return [claim for name, data in parts_of(results, AXES).items() for claim in judges[name](data)]
 
 
 def route_claims(data: "xr.Dataset") -> list[Claim]:

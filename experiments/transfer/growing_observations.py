@@ -32,7 +32,7 @@ from brainjax import linear, tasks
 from brainjax.claims import Claim
 from brainjax.core.products import chain
 from brainjax.core.spectra import effective_rank, singular_values
-from brainjax.sweep import Axes, product, seeds, static, traced
+from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
     import xarray as xr
@@ -50,6 +50,7 @@ ARMS = ("switched", "longer", "fresh")
 ENTRIES = linear.CompletionErrors._fields
 MOMENTS = ("switch", "end")
 PARTS = ("observations", "controls", "step")
+AXES = {"observations": ("depth", "observed"), "controls": ("depth",), "step": ("rate",)}
 HARM = 0.05  # of the mean-square entry: less we call no damage
 COARSE = 0.1  # error of the discretisation that the claims can bear
 KEPT = 12  # singular values
@@ -182,19 +183,12 @@ def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
     }
 
 
-def parts_of(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
-    """The result of each part with names for its axes; a field pinned on the command line is an axis of length one."""
-    axes = {"observations": ("depth", "observed"), "controls": ("depth",), "step": ("rate",)}
-    parts = {}
-    for name in results.children:
-        data = results[name].to_dataset().squeeze("part", drop=True)
-        config = json.loads(data.attrs["config"])
-        for axis in axes[name]:
-            if axis not in data.dims:
-                data = data.expand_dims({axis: [config[axis]]})
-        arms = ARMS[: data.sizes["arm"]]
-        times = list(config[f"by_{name}"]["switches"])
-        parts[name] = data.assign_coords(arm=list(arms), entries=list(ENTRIES), moment=list(MOMENTS), switch=times)
+def named_parts(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
+    """The result of each part, with names for what its outputs' own axes hold."""
+    parts = parts_of(results, AXES)
+    for name, data in parts.items():
+        arms, times = list(ARMS[: data.sizes["arm"]]), list(setting(data, f"by_{name}.switches"))
+        parts[name] = data.assign_coords(arm=arms, entries=list(ENTRIES), moment=list(MOMENTS), switch=times)
     return parts
 
 
@@ -211,7 +205,7 @@ def figure(results: "xr.DataTree") -> "Figure":
     """What the first entries cost, by depth, number of later entries and against controls."""
     from brainjax import plots
 
-    parts = parts_of(results)
+    parts = named_parts(results)
     with plots.style():
         page, axes = plots.subplots(2, 2, width="page", height=4.6)
         panels = [
@@ -229,14 +223,8 @@ def figure(results: "xr.DataTree") -> "Figure":
     return page
 
 
-def intervals(ax: Any, x: Any, samples: "xr.DataArray", **look: Any) -> None:
-    """Means with their intervals over seeds; samples of shape (x, seeds)."""
-    mean, low, high = np.array([judge.interval(row)[:3] for row in np.asarray(samples)]).T
-    ax.errorbar(x, mean, [mean - low, high - mean], capsize=2, **look)
-
-
 def time_axis(ax: Any, data: "xr.Dataset") -> None:
-    first = json.loads(data.attrs["config"])["first_observed"]
+    first = setting(data, "first_observed")
     times = data.switch.values
     ax.set_xlim(-0.04 * times[-1], 1.04 * times[-1])
     ax.set_xlabel(f"time on the first {first} entries (rate × updates)")
@@ -253,7 +241,7 @@ def draw_depth(ax: Any, data: "xr.Dataset") -> None:
     most = data.isel(observed=-1)
     for depth, look in zip(most.depth.values, plots.line_styles(most.sizes["depth"]), strict=True):
         rows = hidden(most).sel(depth=depth).transpose("switch", "seed")
-        intervals(ax, most.switch, rows, label=f"depth {depth}", **look)
+        plots.intervals(ax, most.switch, rows, label=f"depth {depth}", **look)
     time_axis(ax, data)
     ax.set_title(f"{int(most.observed)} entries at the end")
     ax.set_ylim(0, 1.15 * ax.get_ylim()[1])
@@ -266,7 +254,7 @@ def draw_counts(ax: Any, data: "xr.Dataset") -> None:
     deepest = data.isel(depth=-1)
     for switch, look in zip(data.switch.values, plots.line_styles(data.sizes["switch"]), strict=True):
         rows = hidden(deepest).sel(switch=switch).transpose("observed", "seed")
-        intervals(ax, data.observed, rows, label=f"{switch:g}", **look)
+        plots.intervals(ax, data.observed, rows, label=f"{switch:g}", **look)
     ax.set(xlabel="entries observed at the end", title=f"depth {int(deepest.depth)}")
     ax.set(ylabel="error, unobserved entries", ylim=(0, 1.45 * ax.get_ylim()[1]))
     ax.legend(title="time on the first entries", ncols=2, loc="upper right")
@@ -278,7 +266,7 @@ def draw_controls(ax: Any, data: "xr.Dataset") -> None:
     here = data.isel(depth=0)
     names = {"switched": "few entries, then more", "longer": "all, whole time", "fresh": "fresh, same norms"}
     for arm, look in zip(here.arm.values, plots.line_styles(3), strict=False):
-        intervals(ax, here.switch, hidden(here, arm).transpose("switch", "seed"), label=names[arm], **look)
+        plots.intervals(ax, here.switch, hidden(here, arm).transpose("switch", "seed"), label=names[arm], **look)
     time_axis(ax, here)
     config = json.loads(data.attrs["config"])
     ax.set_title(f"depth {int(here.depth)}, {config['observed']} entries at the end")
@@ -288,11 +276,11 @@ def draw_controls(ax: Any, data: "xr.Dataset") -> None:
 def draw_effective_rank(ax: Any, data: "xr.Dataset") -> None:
     from brainjax import plots
 
-    rank, most = json.loads(data.attrs["config"])["rank"], data.isel(observed=-1)
+    rank, most = setting(data, "rank"), data.isel(observed=-1)
     for depth, look in zip(data.depth.values, plots.line_styles(data.sizes["depth"]), strict=True):
         if depth > 1:
             rows = most.effective_rank.sel(depth=depth, moment="end").transpose("switch", "seed")
-            intervals(ax, data.switch, rows, label=f"depth {depth}", **look)
+            plots.intervals(ax, data.switch, rows, label=f"depth {depth}", **look)
     ax.axhline(rank, color="black", linewidth=0.8, linestyle=":")
     ax.text(data.switch[-1], 0.93 * rank, "rank of the matrix", ha="right", va="top", fontsize=6.5)
     time_axis(ax, data)
@@ -303,7 +291,7 @@ def draw_effective_rank(ax: Any, data: "xr.Dataset") -> None:
 
 def claims(results: "xr.DataTree") -> list[Claim]:
     judges = {"observations": observation_claims, "controls": control_claims, "step": step_claims}
-    return [claim for name, data in parts_of(results).items() for claim in judges[name](data)]
+    return [claim for name, data in named_parts(results).items() for claim in judges[name](data)]
 
 
 def observation_claims(data: "xr.Dataset") -> list[Claim]:

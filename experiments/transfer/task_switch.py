@@ -33,7 +33,7 @@ from brainjax import linear, tasks
 from brainjax.claims import Claim
 from brainjax.core.products import chain
 from brainjax.core.spectra import effective_rank, singular_values
-from brainjax.sweep import Axes, product, seeds, static, traced
+from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
     import xarray as xr
@@ -52,6 +52,7 @@ ARMS = ("switched", "longer", "fresh")
 ENTRIES = linear.CompletionErrors._fields
 MOMENTS = ("switch", "end")
 PARTS = ("depth", "rank", "observations", "step")
+AXES = {"depth": ("depth",), "rank": ("rank",), "observations": ("observed",), "step": ("rate",)}
 HARM = 0.05  # of the mean-square entry: less we call no damage
 COARSE = 0.1  # error of the discretisation that the claims can bear
 KEPT = 12  # singular values
@@ -194,18 +195,12 @@ def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
     }
 
 
-def parts_of(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
-    """The result of each part with names for its axes; a field pinned on the command line is an axis of length one."""
-    axes = {"depth": "depth", "rank": "rank", "observations": "observed", "step": "rate"}
-    parts = {}
-    for name in results.children:
-        data = results[name].to_dataset().squeeze("part", drop=True)
-        config = json.loads(data.attrs["config"])
-        if axes[name] not in data.dims:
-            data = data.expand_dims({axes[name]: [config[axes[name]]]})
-        arms = ARMS[: data.sizes["arm"]]
-        times = list(config[f"by_{name}"]["switches"])
-        parts[name] = data.assign_coords(arm=list(arms), entries=list(ENTRIES), moment=list(MOMENTS), switch=times)
+def named_parts(results: "xr.DataTree") -> dict[str, "xr.Dataset"]:
+    """The result of each part, with names for what its outputs' own axes hold."""
+    parts = parts_of(results, AXES)
+    for name, data in parts.items():
+        arms, times = list(ARMS[: data.sizes["arm"]]), list(setting(data, f"by_{name}.switches"))
+        parts[name] = data.assign_coords(arm=arms, entries=list(ENTRIES), moment=list(MOMENTS), switch=times)
     return parts
 
 
@@ -222,7 +217,7 @@ def figure(results: "xr.DataTree") -> "Figure":
     """What the first task costs, by depth, modes learned, controls, ranks and numbers of observations."""
     from brainjax import plots
 
-    parts = parts_of(results)
+    parts = named_parts(results)
     with plots.style():
         page, axes = plots.subplots(2, 3, width="page", height=4.3)
         panels = [
@@ -242,12 +237,6 @@ def figure(results: "xr.DataTree") -> "Figure":
     return page
 
 
-def intervals(ax: Any, x: Any, samples: "xr.DataArray", **look: Any) -> None:
-    """Means with their intervals over seeds; samples of shape (x, seeds)."""
-    mean, low, high = np.array([judge.interval(row)[:3] for row in np.asarray(samples)]).T
-    ax.errorbar(x, mean, [mean - low, high - mean], capsize=2, **look)
-
-
 def time_axis(ax: Any, data: "xr.Dataset") -> None:
     times = data.switch.values
     ax.set_xscale("symlog", linthresh=times[1], linscale=0.4)
@@ -263,7 +252,7 @@ def draw_depth(ax: Any, data: "xr.Dataset") -> None:
 
     for depth, look in zip(data.depth.values, plots.line_styles(data.sizes["depth"]), strict=True):
         rows = hidden(data).sel(depth=depth).transpose("switch", "seed")
-        intervals(ax, data.switch, rows, label=f"depth {depth}", **look)
+        plots.intervals(ax, data.switch, rows, label=f"depth {depth}", **look)
     time_axis(ax, data)
     ax.set(ylabel="error on task 2,\nunobserved entries", ylim=(0, 1.35 * ax.get_ylim()[1]))  # room for the legend
     ax.legend(loc="upper left")
@@ -305,7 +294,7 @@ def draw_effective_rank(ax: Any, data: "xr.Dataset") -> None:
     for depth, look in zip(data.depth.values, plots.line_styles(data.sizes["depth"]), strict=True):
         if depth > 1:
             rows = data.effective_rank.sel(depth=depth, moment="end").transpose("switch", "seed")
-            intervals(ax, data.switch, rows, label=f"depth {depth}", **look)
+            plots.intervals(ax, data.switch, rows, label=f"depth {depth}", **look)
     ax.axhline(config["second_rank"], color="black", linewidth=0.8, linestyle=":")
     ax.text(data.switch[-1], 0.93 * config["second_rank"], "rank of task 2", ha="right", va="top", fontsize=6.5)
     time_axis(ax, data)
@@ -319,7 +308,7 @@ def draw_controls(ax: Any, data: "xr.Dataset") -> None:
     here = data.isel(depth=-1)
     names = {"switched": "task 1, then task 2", "longer": "task 2, whole time", "fresh": "fresh, same norms"}
     for arm, look in zip(here.arm.values, plots.line_styles(3), strict=False):
-        intervals(ax, here.switch, hidden(here, arm).transpose("switch", "seed"), label=names[arm], **look)
+        plots.intervals(ax, here.switch, hidden(here, arm).transpose("switch", "seed"), label=names[arm], **look)
     time_axis(ax, here)
     ax.set(ylabel="error on task 2,\nunobserved entries", ylim=(0, 1.35 * ax.get_ylim()[1]))
     ax.set_title(f"depth {int(here.depth)}")
@@ -331,26 +320,26 @@ def draw_with_and_without(ax: Any, data: "xr.Dataset", axis: str) -> None:
 
     for switch, look in zip(data.switch.values, plots.line_styles(data.sizes["switch"]), strict=True):
         label = "task 2 only" if switch == 0 else f"task 1 for {switch:g}"
-        intervals(ax, data[axis], hidden(data).sel(switch=switch).transpose(axis, "seed"), label=label, **look)
+        plots.intervals(ax, data[axis], hidden(data).sel(switch=switch).transpose(axis, "seed"), label=label, **look)
     ax.set(ylabel="error on task 2,\nunobserved entries", ylim=(0, 1.35 * ax.get_ylim()[1]))  # room for the legend
     ax.legend()
 
 
 def draw_rank(ax: Any, data: "xr.Dataset") -> None:
     draw_with_and_without(ax, data, "rank")
-    depth = json.loads(data.attrs["config"])["depth"]
+    depth = setting(data, "depth")
     ax.set(xlabel="rank of task 1", xticks=data["rank"].values, title=f"depth {depth}")
 
 
 def draw_observations(ax: Any, data: "xr.Dataset") -> None:
     draw_with_and_without(ax, data, "observed")
-    depth = json.loads(data.attrs["config"])["depth"]
+    depth = setting(data, "depth")
     ax.set(xlabel="observed entries", title=f"depth {depth}")
 
 
 def claims(results: "xr.DataTree") -> list[Claim]:
     judges = {"depth": depth_claims, "rank": rank_claims, "observations": observation_claims, "step": step_claims}
-    return [claim for name, data in parts_of(results).items() for claim in judges[name](data)]
+    return [claim for name, data in named_parts(results).items() for claim in judges[name](data)]
 
 
 def depth_claims(data: "xr.Dataset") -> list[Claim]:

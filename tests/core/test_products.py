@@ -115,6 +115,7 @@ def test_without_jit_and_in_float32(size, mode):
     agree(transform(matmul, objective(matmul))(a, b), transform(plain, objective(plain))(a, b), jnp.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(5, 5, 5), (7, 6, 4), (2, 7, 7)])
 def test_a_wide_batch_of_small_products_in_every_derivative(shape):
     a, b = pair(shape, jnp.float64, (70,))

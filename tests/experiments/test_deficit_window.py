@@ -118,6 +118,7 @@ def test_figure_7_is_the_closed_form_of_its_own_clock():
     np.testing.assert_allclose(gated.sel(onset=5000.0), 5.0, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_field_pinned_on_the_command_line_leaves_a_figure_and_the_claims_that_remain(tmp_path):
     import subprocess
     import sys

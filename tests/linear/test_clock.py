@@ -57,6 +57,7 @@ def test_curve_known_from_adaptive_integration():
         )
 
 
+@pytest.mark.slow
 def test_early_damage_of_a_small_initialisation_is_not_monotone_in_depth():
     got = linear.critical_period_curve(0.0, duration=1.5, s=1.0, k0=0.01, depth=np.arange(2.0, 7))
     np.testing.assert_allclose(got, [0.0574, 0.0655, 0.0637, 0.0595, 0.0551], atol=5.1e-5)
@@ -114,6 +115,7 @@ def reference(large):
     return final[:, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 2e-5)])
 @pytest.mark.parametrize("large", [False, True])
 def test_the_curve_is_where_the_ode_ends_at_any_real_depth(large, dtype, tolerance):
@@ -123,6 +125,7 @@ def test_the_curve_is_where_the_ode_ends_at_any_real_depth(large, dtype, toleran
     np.testing.assert_allclose(got, reference(large), rtol=0, atol=tolerance * arguments[2][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [False, True])
 def test_the_clock_of_the_window_decides(large):
     """The curve and the split through the window's clock are one law, whatever happened before the window."""
@@ -187,6 +190,7 @@ def test_depth_one_is_flat():
     )
 
 
+@pytest.mark.slow
 def test_pathways_may_be_swapped():
     clock = RNG.uniform(-1, 1, N)
     np.testing.assert_allclose(
@@ -199,6 +203,7 @@ def test_pathways_may_be_swapped():
     np.testing.assert_allclose(there, back[:, ::-1], rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_strength_and_time_scale_together():
     k = 3.7
     time = k ** -(2 - 2 / DEPTH)
@@ -206,6 +211,7 @@ def test_strength_and_time_scale_together():
     np.testing.assert_allclose(scaled, k * curve(*BALANCED), rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_equal_pathways_without_a_window_end_equal_in_both_precisions():
     """Up to rounding, which the race amplifies by the derivative of the outcome in a pathway's start, p0^(2 - D)."""
     k0, depth = 1e-4, np.array([1.0, 2, 2.5, 4, 9])
@@ -227,6 +233,7 @@ def test_a_later_window_leaves_more_and_a_very_late_one_everything():
     np.testing.assert_allclose(curve_large(np.inf, 1.5, 1.0, 0.01, 3.0, 1.0), 0.5, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_an_endless_window_leaves_the_initial_strength():
     np.testing.assert_allclose(curve(0.0, np.inf, 1.0, 0.01, np.array([2.0, 3.0, 5.0])), 0.01, rtol=1e-9)
 
@@ -253,6 +260,7 @@ slopes_forward = jax.jit(jax.jacfwd(curve, argnums=(0, 1, 2, 3, 4)))
 slopes_large = jax.jit(jax.grad(curve_large, argnums=(0, 1, 2, 3, 4, 5)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point",
     [
@@ -273,6 +281,7 @@ def test_derivatives_of_the_curve(point):
         np.testing.assert_allclose(got[k], forward_difference(curve, point, k), rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point", [(0.03, 0.02, 10.0, 0.01, 5.0, 1.0), (0.0, 0.0, 10.0, 0.01, 2.0, 0.7), (0.0, 0.02, 10.0, -0.02, 7.5, 1.3)]
 )
@@ -306,6 +315,7 @@ def test_derivatives_in_each_pathway_are_finite_everywhere(dtype):
 # --- use ---
 
 
+@pytest.mark.slow
 def test_shapes_of_the_results():
     assert linear.critical_period_curve(0, duration=1, s=1, k0=0.01, depth=3).shape == ()
     onset, k0 = np.zeros((4, 1)), np.full((3, 2), 0.01)
@@ -314,6 +324,7 @@ def test_shapes_of_the_results():
     assert linear.final_split([0.01, 0.02], s=1, clock=0, depth=2).shape == (2,)
 
 
+@pytest.mark.slow
 def test_numpy_numbers_decide_the_dtype_and_python_numbers_follow():
     assert curve(np.float32(0), 1.0, 1.0, np.float32(0.01), 3.0).dtype == jnp.float32
     assert (

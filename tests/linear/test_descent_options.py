@@ -26,12 +26,15 @@ def plain_loss(paths, target, cut=None):
     return 0.5 * jnp.sum((target - sum(maps)) ** 2)
 
 
+gradient_of = jax.jit(jax.grad(plain_loss))
+
+
 def written_out(paths, target, *, transform=None, cut=None, disturb=None, gates=None):
     memory = transform.init(tuple(paths)) if transform else None
     paths = tuple(paths)
     for j in range(STEPS):
         at = target if disturb is None else target + disturb(j)
-        gradient = jax.grad(plain_loss)(paths, at, cut)
+        gradient = gradient_of(paths, at, cut)
         if gates is not None:
             gradient = tuple(tuple(gates(j)[a] * g for g in layers) for a, layers in enumerate(gradient))
         if transform:
@@ -149,6 +152,7 @@ def test_a_closed_gate_freezes_a_path_exactly(on_output):
 
 
 # ----------------------------------------------------------------------------------------------------- initial layers
+@pytest.mark.slow
 def test_orthogonal_layers_are_balanced_and_uniform():
     keys = jax.random.split(jax.random.key(0), 400)
     layers = linear.orthogonal_layers(keys[0], (6, 6, 6), scale=0.5)

@@ -216,6 +216,7 @@ def test_equal_singular_values_leave_nan_only_where_no_derivative_exists():
     np.testing.assert_array_equal(still.right_rate, np.zeros((3, 3)))
 
 
+@pytest.mark.slow
 def test_gradient_flow_conserves_the_differences():
     layers = gaussian_layers(jax.random.key(2), (4, 5, 3, 4), scale=0.8)
     yx = np.random.default_rng(0).standard_normal((4, 4))

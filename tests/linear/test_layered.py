@@ -163,6 +163,7 @@ def test_the_batch_last_form_is_what_runs_for_small_networks():
     assert "dot_general" in lowered(layered.BATCH_LAST + 1, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [4, 16])
 def test_derivatives_through_training(size):
     paths, yx, xx = network([(size, size, size), (size, size)])

@@ -110,6 +110,7 @@ def test_learning_lasts_forever_and_time_runs_backwards():
         np.testing.assert_allclose(strength(t, S, START, DEPTHS), S, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point",
     [(2.0, 1.0, 0.01, 2.0), (3.0, 1.0, 0.01, 1.0), (0.0, 1.0, 0.01, 3.0), (5.0, 1.0, 0.01, 4.3), (3.0, 1.0, 1.7, 2.5)],

@@ -66,6 +66,7 @@ def solve(name, kind, onset, *, dtype=np.float64, **options):
     return solver(p0, times=times, s=dtype(1.5), depth=depth, imbalance=imbalance, windows=gate, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-8), (np.float32, 1e-5)])
 @pytest.mark.parametrize("kind", CASES)
 @pytest.mark.parametrize("name", ["flow", "clock"])
@@ -83,6 +84,7 @@ def test_both_exact_solvers_against_scipy(name, kind, dtype, tolerance):
     np.testing.assert_allclose(run.strength[-1, :, 0], k, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CASES)
 def test_derivatives_in_the_time_of_a_window_agree_also_at_zero(kind):
     def end(onset, name, **options):
@@ -112,6 +114,7 @@ def test_the_clock_reaches_times_that_no_explicit_solver_does():
     np.testing.assert_array_equal(failed.p[0], p0)
 
 
+@pytest.mark.slow
 def test_a_balanced_path_at_zero_stays_and_one_path_is_enough():
     run = linear.pathway_clock([[0.4], [0.0]], times=[1.0], s=1.0, depth=3.0)
     alone = linear.pathway_clock([[0.4]], times=[1.0], s=1.0, depth=3.0)

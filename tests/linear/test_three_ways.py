@@ -116,6 +116,7 @@ def test_figure_7_in_both_gate_semantics(shift, known):
         np.testing.assert_allclose(run.strength[-1, :, 0], ends, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_figure_7_steps_to_half():
     for depth, steps, count in ((2.0, 100, 64), (3.0, 3000, 2001), (4.0, 250_000, 200_007)):
         run = linear.pathway_euler(jnp.full((2, 1), 0.005), s=10.0, depth=depth, dt=0.01, steps=steps)
@@ -123,6 +124,7 @@ def test_figure_7_steps_to_half():
         assert reached == count
 
 
+@pytest.mark.slow
 def test_zero_initialisation_by_exact_flow():
     known = {2.0: 5.74268, 5.0: 8.39830, 8.0: 9.23627, 13.0: 9.63156}
     for depth, free in known.items():
@@ -144,6 +146,7 @@ def test_euler_does_not_stall_in_float32():
     assert np.float32(5e-4) + increment == np.float32(5e-4)
 
 
+@pytest.mark.slow
 def test_symmetries_and_identities():
     options = {"depth": 3.0, "times": np.array([0.0, 1.0, 30.0])}
     p0 = np.array([[0.3], [0.25]])
@@ -186,6 +189,7 @@ def test_a_lesion_leaves_the_mode_to_the_other_path():
     assert float(run.p[-1, 0, 0]) == pytest.approx(0.3)  # it does not learn either
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_at_the_saddle():
     def end(p0):
         return linear.pathway_euler(p0, s=1.0, depth=3.0, dt=0.1, steps=20, every=20).strength[-1].sum()

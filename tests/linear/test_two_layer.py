@@ -215,6 +215,7 @@ def test_a_large_scale_is_the_lazy_limit(sign):
     assert left_over[-1] < 1e-3
 
 
+@pytest.mark.slow
 def test_a_scale_of_zero_is_reached_continuously_from_both_sides():
     yx = task((4, 4, 4), 3)
 
@@ -230,6 +231,7 @@ def test_a_scale_of_zero_is_reached_continuously_from_both_sides():
     np.testing.assert_allclose(slope, (learned(1e-5) - learned(-1e-5)) / 2e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_derivatives_in_everything_also_where_singular_values_are_equal_or_zero():
     sizes = (3, 2, 3)
     yx = jnp.diag(jnp.array([1.0, 1.0, 0.0]))
@@ -405,6 +407,7 @@ def test_balanced_pairs_are_exact_in_relative_terms(scale):
     np.testing.assert_allclose(squares[large], (np.hypot(scale, 2 * strengths) + abs(scale)) / 2, rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_which_scales_are_possible():
     s = np.array([0.3, 0.2])
 

@@ -191,3 +191,20 @@ def test_bad_input_is_one_line(call, says):
     with pytest.raises(ValueError, match=says) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_intervals_are_those_of_the_claims():
+    from brainjax.claims import interval
+
+    rows = np.random.default_rng(0).normal(size=(3, 9))
+    rows[1, 4] = np.nan
+    _, axes = plots.subplots()
+    ax = axes.item()
+    plots.intervals(ax, [1, 2, 3], rows, color="black")
+    (bars,) = ax.containers
+    centres = bars.lines[0].get_ydata()
+    ends = np.array([segment[:, 1] for segment in bars.lines[2][0].get_segments()])
+    for row, centre, (low, high) in zip(rows, centres, ends, strict=True):
+        np.testing.assert_allclose([centre, low, high], interval(row)[:3], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"samples must have shape \(2, seeds\), got \(3, 9\)"):
+        plots.intervals(ax, [1, 2], rows)

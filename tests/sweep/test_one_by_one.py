@@ -34,7 +34,7 @@ def traced_program(size):
 
 
 def test_large_runs_follow_one_another_and_small_ones_do_not():
-    small, large = traced_program(100), traced_program(300)  # 80 and 720 KB of state
+    small, large = traced_program(100), traced_program(170)  # 80 and 231 KB of state
     assert not small.one_by_one
     assert large.one_by_one
     count = sum("while" in line for line in large.lower(4).as_text().splitlines())
@@ -42,9 +42,9 @@ def test_large_runs_follow_one_another_and_small_ones_do_not():
 
 
 def test_results_are_those_of_runs_side_by_side(monkeypatch):
-    plan, found = results(300)
+    plan, found = results(170)
     assert plan.width == 4
     monkeypatch.setattr(programs, "_CACHE_BYTES", 1 << 30)
-    _, side_by_side = results(300)
+    _, side_by_side = results(170)
     for name in DIMS:
         np.testing.assert_allclose(found[name], side_by_side[name], rtol=1e-10)
