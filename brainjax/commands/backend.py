@@ -20,6 +20,17 @@ def prepare(precision: str, note: Callable[[str], None]) -> None:
 
     jax.config.update("jax_enable_x64", precision == "float64")
     jax.config.update("jax_traceback_filtering", "off")  # who raised an error decides how it is shown
+    keep_programs(note)
+
+
+def keep_programs(note: Callable[[str], None]) -> None:
+    """Turns the compilation cache on: programs compiled once are read from the user's cache folder the next time.
+
+    Args:
+        note: Told in one line when there is no cache.
+    """
+    import jax
+
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or _cache_folder(note)
     if folder:
         jax.config.update("jax_compilation_cache_dir", str(folder))

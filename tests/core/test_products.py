@@ -87,7 +87,7 @@ def agree(ours, theirs, dtype):
         np.testing.assert_allclose(x, y, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_one_product_equals_the_plain_one_in_every_mode(shape, dtype):
     a, b = pair(shape, dtype)

@@ -332,6 +332,7 @@ def test_numpy_numbers_decide_the_dtype_and_python_numbers_follow():
     )
 
 
+@pytest.mark.slow
 def test_too_much_strength_gives_nan_where_it_cannot_be_refused():
     assert np.isnan(curve(0.0, 1.0, 1.0, np.array([0.6, 0.6]), 3.0))
     assert np.isfinite(curve(0.0, 1.0, 1.0, np.array([0.5, 0.5]), 3.0))

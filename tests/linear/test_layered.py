@@ -112,8 +112,17 @@ def test_edges_of_a_window_are_exact_in_float32(start):
         np.testing.assert_array_equal(np.flatnonzero(~moved), [start, start + 1, start + 2])
 
 
-@pytest.mark.parametrize("shapes", [[(4, 5, 4), (4, 4)], [(12, 12, 10), (12, 9, 8, 10)], [(8, 20, 8)]])
-@pytest.mark.parametrize("batch", [5, 64])
+@pytest.mark.parametrize(
+    ("shapes", "batch"),
+    [
+        ([(4, 5, 4), (4, 4)], 5),
+        ([(8, 20, 8)], 64),
+        pytest.param([(12, 12, 10), (12, 9, 8, 10)], 64, marks=pytest.mark.slow),
+        pytest.param([(4, 5, 4), (4, 4)], 64, marks=pytest.mark.slow),
+        pytest.param([(12, 12, 10), (12, 9, 8, 10)], 5, marks=pytest.mark.slow),
+        pytest.param([(8, 20, 8)], 5, marks=pytest.mark.slow),
+    ],
+)
 def test_a_batch_of_networks_equals_one_at_a_time(shapes, batch):
     """Batched weights, rates, windows and context, whichever of them are batched; small networks go batch-last."""
     paths, yx, xx = network(shapes)
@@ -210,6 +219,7 @@ def test_decoupled_layers_stay_decoupled_and_follow_the_euler_steps_of_their_mod
     assert float(jnp.max(seen.off_diagonal)) < 1e-24
 
 
+@pytest.mark.slow
 def test_rotating_hidden_units_changes_nothing():
     paths, yx, _ = network([(5, 6, 7, 4)])
     rng = np.random.default_rng(1)

@@ -259,6 +259,7 @@ def test_derivatives_in_everything_also_where_singular_values_are_equal_or_zero(
     assert bool(jnp.isfinite(reverse(jnp.asarray(0.0), *at[1:])[0]))
 
 
+@pytest.mark.slow
 def test_nothing_at_all_to_learn_from_is_harmless():
     """No task, no scale, weights of zero: every function of F is then taken at zero."""
     zero = jnp.zeros((2, 2))
@@ -271,7 +272,10 @@ def test_nothing_at_all_to_learn_from_is_harmless():
     assert bool(jnp.isfinite(slope))
 
 
-@pytest.mark.parametrize("case", ["square", "more inputs", "bottleneck", "wide", "low rank"])
+@pytest.mark.parametrize(
+    "case",
+    ["square", "bottleneck", *(pytest.param(x, marks=pytest.mark.slow) for x in ("more inputs", "wide", "low rank"))],
+)
 def test_float32_stays_accurate_up_to_late_times(case):
     sizes, scale, rank = CASES[case]
     first, second = start(sizes, scale)
@@ -365,6 +369,7 @@ def test_too_few_substeps_for_traced_values_give_nan_not_a_wrong_answer():
     assert bool(jnp.all(jnp.isnan(run(100.0))))
 
 
+@pytest.mark.slow
 def test_random_pairs_have_the_map_and_the_scale_they_were_asked_for():
     sizes, strengths = (5, 3, 4), np.array([0.1, 0.5, 2.0])
     keys = jax.random.split(jax.random.key(0), 400)
