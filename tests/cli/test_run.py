@@ -100,6 +100,7 @@ def test_plan_executes_nothing(tmp_path, cache):
     assert toy.files(tmp_path) == ["experiments"]
 
 
+@pytest.mark.slow
 def test_variant_out_and_a_file_anywhere(tmp_path, cache):
     path = toy.write(tmp_path, name="../elsewhere/own")
     status, _, err = toy.brainjax(tmp_path, "run", str(path), "--variant=quick", "--seeds=2", cache=cache)
@@ -130,6 +131,7 @@ def test_named_parts_make_a_tree_with_a_store_each(tmp_path, cache):
     assert "16 runs, 3 compilations" in out
 
 
+@pytest.mark.slow
 def test_shards_meet_in_one_store(tmp_path, cache):
     toy.write(tmp_path)
     words = ["run", "demo/decay", "--width=4", "--seeds=16"]

@@ -27,6 +27,7 @@ def test_time_is_the_real_time():
     np.testing.assert_allclose(states[:, 0], edges**2, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_derivatives_in_the_edges_are_exact_also_for_an_empty_piece():
     def final(edges, adjoint=None):
         return piecewise_flow(decay, jnp.ones(()), edges, jnp.asarray([1.0, 3.0]), adjoint=adjoint)[0][-1]

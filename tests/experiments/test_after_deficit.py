@@ -50,6 +50,7 @@ def test_the_trace_of_the_hessian_by_automatic_differentiation(depth):
     np.testing.assert_allclose(experiment().module.flatness(diagonals), trace, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_decay_is_gradient_descent_of_the_modes():
     result = swept("decay", 4, (0.0, 0.01, 0.02))
     np.testing.assert_allclose(result.share, result.predicted, atol=1e-9)

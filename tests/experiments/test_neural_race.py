@@ -21,6 +21,7 @@ def orthogonal(rng, rows, columns):
     return tall if rows >= columns else tall.T
 
 
+@pytest.mark.slow
 def test_large_weights_leave_the_authors_error_on_untrained_routes():
     module = experiment().module
     left, s, right = module.task()

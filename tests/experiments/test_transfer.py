@@ -47,6 +47,7 @@ def test_one_layer_cannot_be_harmed(name):
     assert float(error[..., 0].max()) < 0.2 < float(unobserved.min())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_switch_at_the_start_is_no_switch(name):
     found = outcome(name, 2)

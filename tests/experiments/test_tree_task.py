@@ -53,6 +53,7 @@ def test_layers_are_the_steps_of_their_modes():
     assert float(found["strength"][-1, 0, 4]) > 0.7
 
 
+@pytest.mark.slow
 def test_neither_width_nor_rotation_matter_to_linear_paths():
     module, config, task = experiment().module, settings(), hierarchical_task()
     narrow = module.aligned(jax.random.key(0), config, 4)

@@ -187,6 +187,7 @@ def test_errors_are_means_over_the_entries_they_name():
     assert np.isnan(completion_errors(omega, task=task._replace(observed=np.ones((4, 7)))).unobserved)
 
 
+@pytest.mark.slow
 def test_a_batch_of_runs_equals_one_at_a_time_in_float32():
     dtype, n, seeds = jnp.float32, 12, 3
     targets = jax.random.normal(jax.random.key(1), (seeds, n, n), dtype)
@@ -208,6 +209,7 @@ def test_a_batch_of_runs_equals_one_at_a_time_in_float32():
             np.testing.assert_allclose(ours[i], theirs, rtol=0, atol=1e4 * jnp.finfo(dtype).eps)
 
 
+@pytest.mark.slow
 def test_derivatives_through_both_trainings():
     layers, first = problem(SHAPES["square"])
     _, second = problem(SHAPES["square"], seed=1)

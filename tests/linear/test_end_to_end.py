@@ -159,6 +159,7 @@ def test_gains_of_equal_and_nearly_equal_values():
     np.testing.assert_allclose(end_to_end_gain(0.0, 2.0, depth=4), 2**1.5)
 
 
+@pytest.mark.slow
 def test_real_depth_is_continuous_and_differentiable():
     w = product(balanced((3, 4), 2))
     gradient = np.random.default_rng(0).standard_normal((3, 4))

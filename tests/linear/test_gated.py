@@ -249,6 +249,7 @@ def test_rate_of_modes_is_the_slope_of_their_loss():
         np.testing.assert_allclose(rate[name], -gradient, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_float32_jit_and_a_batch():
     weights, data, nodes, edges = draw(dtype=np.float32)
     seen = correlations(data, nodes, edges)

@@ -30,7 +30,7 @@ WINDOWS = linear.windows(
 LESIONS = [[False, False], [False, True], [False, False]]
 
 
-@pytest.mark.parametrize("kind", ["balanced", "large"])
+@pytest.mark.parametrize("kind", ["balanced", pytest.param("large", marks=pytest.mark.slow)])
 def test_flow_clock_and_small_steps_agree(kind):
     settings = {**SETTINGS[kind], "s": [2.0, 1.5], "windows": WINDOWS, "lesions": LESIONS}
     p0 = settings.pop("p0")

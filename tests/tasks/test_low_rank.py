@@ -19,6 +19,7 @@ def test_rank_and_mean_square_entry(rank, shape):
     assert (values[rank:] < 1e-12).all()
 
 
+@pytest.mark.slow
 def test_the_rank_may_be_traced_and_lower_ranks_share_factors():
     key, shape = jax.random.key(0), (9, 7)
     traced = jax.jit(jax.vmap(lambda rank: low_rank_matrix(key, shape, rank=rank, most=4)))(jnp.array([1.0, 2.0, 4.0]))
