@@ -84,7 +84,7 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "quick":
         config.linear.update({"depths": (4,), "onsets": (0.0, 200.0, 400.0, 600.0, 750.0), "seeds": 16})
         config.lesion.seeds = 16
-        config.nonlinear.update({"width": 32, "seeds": 8})
+        config.nonlinear.update({"activations": ("tanh",), "width": 32, "seeds": 8})
     elif variant:
         raise ValueError(f"variant: 'quick', got {variant!r}")
     return config.lock()

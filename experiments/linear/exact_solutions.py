@@ -99,7 +99,7 @@ def get_config(variant: str = "") -> ConfigDict:
     )
     if variant == "quick":
         config.sigmoid.update({"sizes": (0.1, 0.001), "seeds": 16})
-        config.scale.update({"dt": 0.01, "steps": 1200, "every": 1})
+        config.scale.update({"architectures": ("square",), "dt": 0.01, "steps": 1200, "every": 1})
         config.scale.update({"relative_scales": (-10.0, -1.0, 0.0, 1.0, 10.0), "seeds": 16})
         config.unbalanced.update({"relative_scales": (0.0, 3.0), "imbalances": (0.0, 0.1, 1.0), "seeds": 16})
     elif variant:

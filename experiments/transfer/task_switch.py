@@ -96,7 +96,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.update({"n": 30, "rank": 4, "largest_rank": 4, "second_rank": 2, "observed": 300, "rate": 5.0})
         config.update({"early": 300.0, "middle": 1500.0, "second_time": 1000.0})
         config.parts = ("depth", "rank")
-        config.by_depth.update({"depths": (2, 3), "switches": (0.0, 300.0, 1500.0, 3000.0), "seeds": 16})
+        config.by_depth.update({"depths": (3,), "switches": (0.0, 300.0, 1500.0, 3000.0), "seeds": 16})
         config.by_depth.controls = False  # they cost compile time
         config.by_rank.update({"ranks": (2, 4), "switches": (0.0, 1500.0), "seeds": 16})
         config.by_observations.update({"counts": (200, 300, 450), "switches": (0.0, 1500.0), "seeds": 16})

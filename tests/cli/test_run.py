@@ -183,6 +183,7 @@ def uninterrupted(tmp_path_factory, cache):
     return opened(folder / "runs" / "demo" / "decay" / "results.nc")
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_stored_and_the_same_command_continues(tmp_path, cache, uninterrupted):
     toy.write(tmp_path)
     process = started(tmp_path, cache)
@@ -220,13 +221,13 @@ def test_a_kill_loses_only_what_was_in_progress(tmp_path, cache, uninterrupted):
     ("change", "words", "says"),
     [
         (None, ["--config.noise.sd=-1"], "noise.sd must not be negative"),
-        (None, ["--variant=fast"], "variant must be '' or 'quick'"),
+        pytest.param(None, ["--variant=fast"], "variant must be '' or 'quick'", marks=pytest.mark.slow),
         (None, ["--out=/proc/nowhere"], "/proc/nowhere: No such file or directory"),
         (('"final": ()', '"last": ()'), [], "run returns 'final', which DIMS does not name"),
-        (("def claims", "def assertions"), [], "it must define claims"),
-        (("def get_config", "def get_config(:"), [], "line 20"),
+        pytest.param(("def claims", "def assertions"), [], "it must define claims", marks=pytest.mark.slow),
+        pytest.param(("def get_config", "def get_config(:"), [], "line 20", marks=pytest.mark.slow),
         (("[*order, greater(", "[*order, str("), [], None),
-        (("return curves(", "return str("), [], None),
+        pytest.param(("return curves(", "return str("), [], None, marks=pytest.mark.slow),
     ],
 )
 def test_expected_errors_are_one_line_and_status_1(change, words, says, tmp_path, cache):
@@ -261,7 +262,7 @@ def test_a_store_of_another_config_is_refused_and_nothing_is_lost(done, cache):
     assert {name: (run / name).read_bytes() for name in before} == before
 
 
-@pytest.mark.parametrize("kind", ["a file in the way", "open to others"])
+@pytest.mark.parametrize("kind", ["a file in the way", pytest.param("open to others", marks=pytest.mark.slow)])
 def test_without_a_usable_cache_folder_a_run_says_so_and_goes_on(tmp_path, kind):
     toy.write(tmp_path)
     place = tmp_path / "cache"

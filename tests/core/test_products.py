@@ -9,7 +9,8 @@ import pytest
 
 from brainjax.core.products import SMALL, chain, matmul, matmul_batch_last, transposed
 
-SHAPES = [(4, 4, 4), (7, 7, 7), (5, 3, 6), (1, 4, 1), (15, 8, 8)]
+MORE_SHAPES = [(7, 7, 7), (1, 4, 1), (15, 8, 8)]
+SHAPES = [(4, 4, 4), (5, 3, 6), *(pytest.param(shape, marks=pytest.mark.slow) for shape in MORE_SHAPES)]
 BATCHED_SHAPES = [(4, 4, 4), (5, 3, 6), (10, 10, 10)]
 BATCH = 5
 

@@ -63,6 +63,7 @@ def test_decay_keeps_every_split_at_depth_2():
     assert (share > 0.9).all()
 
 
+@pytest.mark.slow
 def test_the_law_of_shares_is_the_limit_of_weak_decay():
     """The share follows the derived law up to an error proportional to lambda, after equal lambda times time."""
     config = settings(steps=1000, after=1000)

@@ -97,6 +97,7 @@ def test_bad_values_are_refused(settings, words):
         experiment().check(config)
 
 
+@pytest.mark.slow
 def test_the_published_settings_uphold_the_published_claims(tmp_path):
     import xarray as xr
 

@@ -38,7 +38,7 @@ def outcome(name, depth):
         return jax.jit(lambda key: experiment(name).run(key, config))(jax.random.key(1))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(NAMES[0], marks=pytest.mark.slow), NAMES[1]])
 def test_one_layer_cannot_be_harmed(name):
     """It never moves what is not observed, so that neither tasks nor controls matter; but it fits what is."""
     error = outcome(name, 1)["error"]

@@ -93,6 +93,7 @@ def test_figure_3_holds_the_authors_run_within_the_spread_over_seeds():
         assert (seen.std("seed") < 0.01).all(), "the comparison has no power"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("figure", "name"), [("figure11", "tanh"), ("figure12", "relu")])
 def test_figures_11_and_12_hold_the_authors_runs_within_the_spread_over_seeds(figure, name):
     config, window = settings(part="nonlinear", activation=name, onset=400.0), FIXTURE[figure]["windows"][1]

@@ -54,6 +54,7 @@ def test_the_initial_weights_are_the_authors():
         np.testing.assert_allclose(np.diag(initial), FIXTURE["initial_strengths"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_figure_3_a_lesioned_mode_of_one_path():
     """Layer by layer, and in mode space with the same gate: the lesioned path keeps the mode that it cannot use."""
     figure = FIXTURE["figure3"]

@@ -44,6 +44,7 @@ def window_clock_large(onset, duration, s, p0, depth, imbalance):
 # --- numbers from elsewhere ---
 
 
+@pytest.mark.slow
 def test_curve_known_from_adaptive_integration():
     """s = 1, 0.01 in both pathways, a window of 1.5: final strength of the gated pathway, printed with four digits."""
     onset = np.array([0, 1, 2, 3, 4, 5, 6, 8])
@@ -167,10 +168,10 @@ def test_depth_two_in_closed_form():
 @pytest.mark.parametrize(
     ("depth", "primitive"),
     [
-        (2.0, np.arcsinh),
+        pytest.param(2.0, np.arcsinh, marks=pytest.mark.slow),
         (3.0, np.arctan),
-        (4.0, lambda p: p / np.sqrt(1 + p**2)),
-        (5.0, lambda p: (p / (1 + p**2) + np.arctan(p)) / 2),
+        pytest.param(4.0, lambda p: p / np.sqrt(1 + p**2), marks=pytest.mark.slow),
+        pytest.param(5.0, lambda p: (p / (1 + p**2) + np.arctan(p)) / 2, marks=pytest.mark.slow),
     ],
 )
 def test_large_initialisation_against_closed_forms_of_the_clock(depth, primitive):

@@ -113,6 +113,7 @@ def test_fresh_noise_on_the_targets():
     assert_same(run.paths, written_out(paths, target, disturb=lambda j: noise(j, 0.3)), rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.slow
 # --------------------------------------------------------------------------------------------------- non-linear paths
 def test_without_a_nonlinearity_it_is_the_linear_network():
     paths, _ = paths_and_target()

@@ -88,7 +88,7 @@ def test_a_map_of_low_rank_has_the_identity_as_power_zero():
     np.testing.assert_allclose(end_to_end_rate(np.zeros((4, 5)), gradient, depth=3), 0 * gradient, atol=1e-14)
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+@pytest.mark.parametrize("shape", [SHAPES["tall"]], ids=["tall"])
 def test_derivatives_with_respect_to_the_map(shape):
     w, gradient, direction = (jnp.asarray(np.random.default_rng(n).standard_normal(shape)) for n in range(3))
 
@@ -113,6 +113,7 @@ def test_the_law_fails_for_unbalanced_layers(depth):
     np.testing.assert_allclose(end_to_end_rate_of_layers(layers, gradient, tolerance=np.inf), law)
 
 
+@pytest.mark.slow
 def test_layers_that_training_has_left_nearly_balanced_need_a_tolerance():
     layers = [jnp.asarray(w) for w in balanced((4, 4), 3)]
     run = descend([layers], sigma_yx=np.diag([3.0, 2.0, 1.0, 0.5]), rate=1e-3, steps=200)
@@ -122,7 +123,7 @@ def test_layers_that_training_has_left_nearly_balanced_need_a_tolerance():
     assert end_to_end_rate_of_layers(run.paths[0], gradient, tolerance=1e-2).shape == (4, 4)
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("depth", [pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_gain_is_the_spectrum_of_the_preconditioner(depth):
     """The operator on vectorised gradients is a sum of Kronecker products of fractional powers."""
     w = product(balanced((3, 4), depth))
@@ -236,6 +237,7 @@ def test_gradient_flow_conserves_the_differences():
     )
 
 
+@pytest.mark.slow
 def test_gradient_descent_changes_the_differences_by_those_of_its_step():
     layers = [np.asarray(w) for w in gaussian_layers(jax.random.key(2), (4, 5, 3, 4), scale=0.8)]
     yx = np.random.default_rng(0).standard_normal((4, 4))

@@ -212,6 +212,7 @@ def of_modes(seen, bases):
     return gated_modes(GRAPH, seen, bases=bases)
 
 
+@pytest.mark.slow
 def test_decoupled_edges_follow_the_reduction_step_by_step():
     bases, seen, b0 = on_modes()
     weights = decoupled_edges(GRAPH, b0, bases=bases)

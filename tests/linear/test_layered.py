@@ -59,7 +59,7 @@ def simulate(paths, yx, xx, rate, frozen, steps):
     return paths
 
 
-@pytest.mark.parametrize("white", [True, False])
+@pytest.mark.parametrize("white", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=list(SHAPES))
 def test_hand_written_gradient_equals_automatic_differentiation(shapes, white):
     paths, yx, xx = network(shapes)

@@ -64,6 +64,7 @@ def test_a_very_small_start_is_still_accurate():
     np.testing.assert_allclose(strength(t, 1.0, 1e-10, np.array([2.0, 2.5, 3.0])), 0.5, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_two_spans_of_time_make_one():
     half = strength(0.3, S, START, DEPTHS)
     np.testing.assert_allclose(strength(0.7, S, half, DEPTHS), strength(1.0, S, START, DEPTHS), rtol=1e-9)
@@ -93,6 +94,7 @@ def test_closed_forms_take_any_singular_value_and_start():
     np.testing.assert_allclose(slope(0.0), step, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_time_constant_scales_time():
     np.testing.assert_allclose(
         mode_strength(1.2, s=2.0, u0=0.01, depth=3.0, tau=4.0),

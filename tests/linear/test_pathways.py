@@ -102,6 +102,7 @@ def test_derivatives_in_the_time_of_a_window_agree_also_at_zero(kind):
         np.testing.assert_allclose(slope, np.dot([-11, 18, -9, 2], values) / (6 * h), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_clock_reaches_times_that_no_explicit_solver_does():
     """Figure 7 of Kleinman et al. lasts 10^4 units of time at a relaxation rate of 126."""
     settings = {"s": 10.0, "depth": 4.0, "times": [0.0, 1e4, 1e9]}

@@ -7,7 +7,7 @@ from brainjax import linear
 GRID_A, GRID_B = np.linspace(0.1, 9, 6), np.linspace(0.2, 8, 5)
 
 
-@pytest.mark.parametrize("depth", [1.0, 2.0, 2.7, 5.0, 13.0])
+@pytest.mark.parametrize("depth", [pytest.param(1.0, marks=pytest.mark.slow), 2.0, 2.7, 5.0, 13.0])
 @pytest.mark.parametrize("imbalance", [0.0, 1.0])
 def test_the_field_is_what_one_small_step_of_learning_does(depth, imbalance):
     """Second derivation: the chain rule through strength(p), with dp/dt from the law of learning."""

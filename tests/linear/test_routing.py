@@ -175,6 +175,7 @@ def test_time_at_its_edges():
     np.testing.assert_allclose(f32[2], time[2], rtol=3e-6)
 
 
+@pytest.mark.slow
 def test_a_dedicated_edge_learns_a_share_of_what_the_shared_edge_learns():
     """In one update from symmetric edges the shared edge moves K M times as far as that of a single route."""
     graph = routing_graph(M, dedicated=True)

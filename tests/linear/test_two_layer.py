@@ -121,6 +121,7 @@ def test_the_solution_satisfies_the_riccati_equation(case):
         np.testing.assert_allclose(rate, f @ p + p @ f - p @ p, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_restarting_anywhere_continues_the_same_solution():
     sizes, scale, rank = CASES["bottleneck"]
     first, second = start(sizes, scale)
@@ -314,6 +315,7 @@ def test_the_naive_form_fails_where_this_one_does_not():
     assert np.abs(np.asarray(ours) - np.asarray(exact)).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_tasks_one_after_another():
     sizes = (4, 3, 5)
     first, second = start(sizes, 0.4)
@@ -346,6 +348,7 @@ def test_the_tangent_kernel_is_that_of_automatic_differentiation():
         np.testing.assert_allclose(kernels[number], flat @ flat.T, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_many_networks_at_once_without_lapack():
     sizes = (4, 3, 4)
     yx = task(sizes, 4)

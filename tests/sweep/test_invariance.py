@@ -65,7 +65,7 @@ def test_bitwise_the_same_over_seed_count_seed_order_and_workers(tmp_path):
     assert np.unique(whole["y"].isel(lr=0, unit=0)).size == 40
 
 
-@pytest.mark.parametrize("solves", [1, 3])
+@pytest.mark.parametrize("solves", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_batched_solves_run_to_the_end_and_the_plan_says_how(tmp_path, solves):
     text, whole = sweep(tmp_path, "whole.nc", range(48), solves=solves, steps=200)
     assert "worker process(es), because the program holds" in text
@@ -75,6 +75,7 @@ def test_batched_solves_run_to_the_end_and_the_plan_says_how(tmp_path, solves):
     same_runs(one, whole)
 
 
+@pytest.mark.slow
 def test_a_lost_worker_costs_its_chunk_only(tmp_path):
     code = CODE.replace(
         "execute(plan).to_netcdf",

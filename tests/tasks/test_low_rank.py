@@ -63,7 +63,7 @@ def test_every_entry_is_as_likely_as_any_other():
     assert abs(pairs - expected) < 4 * np.sqrt(expected * (1 - expected) / draws)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow)])
 def test_dtypes(dtype):
     key = jax.random.key(0)
     assert low_rank_matrix(key, (3, 3), rank=1, dtype=dtype).dtype == dtype
