@@ -1,11 +1,11 @@
-"""Singular values and effective rank against definitions worked out by hand and by numpy."""
+"""Singular values and vectors, eigenvalues and effective rank against definitions worked out by hand and by numpy."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brainjax.core.spectra import effective_rank, singular_values
+from brainjax.core.spectra import decompose, effective_rank, eigenvalues, singular_values, spectral_radius
 from tests import as_user
 
 
@@ -78,6 +78,10 @@ def test_numbers_and_lists_and_transformations():
 
 
 def test_refusals():
+    with pytest.raises(ValueError, match=r"matrices must be square, of shape \(\.\.\., N, N\), got \(2, 3\)"):
+        eigenvalues(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"matrices must have shape \(\.\.\., rows, columns\), got \(3,\)"):
+        decompose(np.ones(3))
     with pytest.raises(ValueError, match=r"matrices must have shape \(\.\.\., rows, columns\), got \(3,\)"):
         singular_values(np.ones(3))
     with pytest.raises(ValueError, match=r"count must be from 1 to 2 .* got 3"):
@@ -101,20 +105,64 @@ def test_second_derivatives():
     np.testing.assert_allclose(second, values[0] / (values[0] ** 2 - values[1] ** 2), rtol=1e-10)
 
 
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
+def test_decompositions_of_a_stack(shape):
+    stack = np.random.default_rng(1).normal(size=(2, 3, *shape))
+    left, values, right = jax.jit(jax.vmap(decompose))(stack)
+    np.testing.assert_allclose(values, np.linalg.svd(stack, compute_uv=False), atol=1e-13)
+    np.testing.assert_allclose((left * values[..., None, :]) @ right, stack, atol=1e-13)
+    for part in (left, right.swapaxes(-1, -2)):
+        assert part.shape == (2, 3, shape[0] if part is left else shape[1], min(shape))
+        one = np.broadcast_to(np.eye(min(shape)), (2, 3, min(shape), min(shape)))
+        np.testing.assert_allclose(part.swapaxes(-1, -2) @ part, one, atol=1e-13)
+
+
+def test_eigenvalues_of_a_stack_fall_in_modulus():
+    stack = np.random.default_rng(2).normal(size=(3, 5, 5))
+    stack[2] = np.nan
+    found = np.asarray(jax.jit(jax.vmap(eigenvalues))(stack))
+    assert np.isnan(found[2]).all()
+    assert np.all(np.diff(np.abs(found[:2])) <= 1e-14)
+    expected = np.linalg.eigvals(stack[:2])
+    for one, other in zip(found[:2], expected, strict=True):
+        np.testing.assert_allclose(np.sort_complex(one), np.sort_complex(other), atol=1e-12)
+    np.testing.assert_allclose(spectral_radius(stack[:2]), np.abs(expected).max(-1), atol=1e-12)
+    assert spectral_radius(stack[0].astype(np.float32)).dtype == np.float32
+    np.testing.assert_allclose(spectral_radius([[0, 2], [-2, 0]]), 2, rtol=1e-15)
+
+
+def test_derivatives_of_vectors_and_eigenvalues():
+    random = np.random.default_rng(4)
+    matrix, change = random.normal(size=(4, 4)), random.normal(size=(4, 4))
+
+    def best_of_rank_one(x):
+        left, values, right = decompose(x)
+        return jnp.outer(left[:, 0], right[0]) * values[0]
+
+    for function in (best_of_rank_one, spectral_radius):
+        _, tangent = jax.jvp(function, (jnp.asarray(matrix),), (jnp.asarray(change),))
+        finite = (function(matrix + 1e-6 * change) - function(matrix - 1e-6 * change)) / 2e-6
+        np.testing.assert_allclose(tangent, finite, atol=1e-7)
+    gradient = jax.grad(spectral_radius)(jnp.asarray(matrix))
+    np.testing.assert_allclose(jnp.sum(gradient * change), tangent, rtol=1e-10)
+
+
+@pytest.mark.slow
 def test_two_threads_may_take_singular_values_of_batches(tmp_path):
     """As the sweep engine does. With one batched call of the decomposition this does not end (jax 0.10, two cores)."""
     code = """
     from concurrent.futures import ThreadPoolExecutor
     import jax
-    from brainjax.core.spectra import singular_values
+    from brainjax.core.spectra import decompose, singular_values, spectral_radius
 
     def one(seed):
-        return singular_values(jax.random.normal(jax.random.key(seed), (19, 100, 100)))
+        matrices = jax.random.normal(jax.random.key(seed), (19, 100, 100))
+        return singular_values(matrices), decompose(matrices[:2]), spectral_radius(matrices[:2, :40, :40])
 
     seeds = jax.numpy.arange(4)
     compiled = jax.jit(jax.vmap(one)).lower(seeds).compile()
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda number: jax.block_until_ready(compiled(seeds + number)), range(24)))
-    print(len(done), *done[0].shape)
+    print(len(done), *done[0][0].shape)
     """
     assert as_user.run(code, cwd=tmp_path, timeout=60).split() == ["24", "4", "19", "100"]

@@ -1,0 +1,32 @@
+"""How far learning moved: tangent kernels, alignment of kernels and representations, and what to expect of them."""
+
+from brainjax.richness._alignment import centred_kernel_alignment as centred_kernel_alignment
+from brainjax.richness._alignment import is_silent as is_silent
+from brainjax.richness._alignment import kernel_alignment as kernel_alignment
+from brainjax.richness._alignment import kernel_change as kernel_change
+from brainjax.richness._alignment import kernel_distance as kernel_distance
+from brainjax.richness._alignment import kernel_target_alignment as kernel_target_alignment
+from brainjax.richness._alignment import kernel_velocity as kernel_velocity
+from brainjax.richness._alignment import representation_alignment as representation_alignment
+from brainjax.richness._change import linearisation_error as linearisation_error
+from brainjax.richness._change import linearised as linearised
+from brainjax.richness._change import sign_similarity as sign_similarity
+from brainjax.richness._change import silent_units as silent_units
+from brainjax.richness._change import weight_change as weight_change
+from brainjax.richness._curves import KernelCurves as KernelCurves
+from brainjax.richness._curves import KernelShift as KernelShift
+from brainjax.richness._curves import follow_kernel as follow_kernel
+from brainjax.richness._curves import kernel_observer as kernel_observer
+from brainjax.richness._curves import kernel_shift as kernel_shift
+from brainjax.richness._factored import factored_kernel as factored_kernel
+from brainjax.richness._hutchinson import AlignmentEstimate as AlignmentEstimate
+from brainjax.richness._hutchinson import Estimate as Estimate
+from brainjax.richness._hutchinson import KernelMoments as KernelMoments
+from brainjax.richness._hutchinson import hutchinson_alignment as hutchinson_alignment
+from brainjax.richness._hutchinson import hutchinson_moments as hutchinson_moments
+from brainjax.richness._tangent import explicit_kernel as explicit_kernel
+from brainjax.richness._tangent import kernel_products as kernel_products
+from brainjax.richness._two_layer import alignment_variance as alignment_variance
+from brainjax.richness._two_layer import expected_alignment as expected_alignment
+from brainjax.richness._two_layer import linear_kernel as linear_kernel
+from brainjax.richness._two_layer import task_alignment as task_alignment
