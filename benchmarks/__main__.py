@@ -19,7 +19,19 @@ from absl import app, flags
 from benchmarks import rounds
 from benchmarks.method import Benchmark
 
-_MODULES = ("layered_sweep", "trajectories", "closed_form", "engine", "start_up", "switch_curve", "tree_task")
+_MODULES = (
+    "layered_sweep",
+    "trajectories",
+    "closed_form",
+    "engine",
+    "start_up",
+    "switch_curve",
+    "tree_task",
+    "task_batches",
+    "recurrent_kernel",
+    "rank_sweep",
+    "recurrent_training",
+)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "How often every method is measured.", lower_bound=1)
 _JSON = flags.DEFINE_string("json", None, "File for everything that was measured.")
 _ONLY = flags.DEFINE_string("only", "", "Measure only methods whose name holds this text.")

@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": ("EXPERIMENT [options]", "what a run would do and need; executes nothing"),
     "run": ("EXPERIMENT [options]", "run or continue an experiment; writes results, figure and claims"),
     "report": ("[RUNS_DIR] [--out=FILE]", "one static page of everything under RUNS_DIR (default: runs)"),
+    "download": ("NAME [--folder=DIR]", "fetch a data set and check it: fashion_mnist, mnist or cifar10"),
 }
 
 # flag: (commands, how it is written, what it does)
@@ -31,6 +32,7 @@ FLAGS = {
     "precision": (("plan", "run"), "--precision=P", "float32 or float64 instead of the experiment's own"),
     "workers": (("plan", "run"), "--workers=N", "threads or processes (default: one per core)"),
     "width": (("plan", "run"), "--width=N", "runs per chunk (default: chosen from the program's memory)"),
+    "folder": (("download",), "--folder=DIR", "where to keep it (default: the user's data folder)"),
 }
 
 
@@ -95,9 +97,11 @@ def parse(words: Sequence[str]) -> Options:
         raise UsageError(f"leftover words: {' '.join(free[0 if command == 'list' else 1 :])}")
     if command in ("plan", "run") and not free:
         raise UsageError(f"{command} needs an experiment: a name from `brainjax list`, or a file")
+    if command == "download" and not free:
+        raise UsageError(f"download needs the name of a data set: {COMMANDS['download'][1].rpartition(': ')[2]}")
 
     values = flags.FlagValues()
-    for name in ("variant", "out", "shard", "workers", "width"):
+    for name in ("variant", "out", "shard", "workers", "width", "folder"):
         flags.DEFINE_string(name, None, "", flag_values=values)
     flags.DEFINE_integer("seeds", None, "", lower_bound=1, flag_values=values)
     flags.DEFINE_bool("strict", False, "", flag_values=values)
@@ -114,6 +118,7 @@ def parse(words: Sequence[str]) -> Options:
         variant=values.variant or "",
         seeds=values.seeds,
         out=values.out or "",
+        folder=values.folder or "",
         shard=_shard(values.shard),
         strict=values.strict,
         precision=values.precision,
@@ -130,6 +135,8 @@ def _dispatch(options: Options, folder: list[Path]) -> int:
 
         print(write_report(options.target or "runs", options.out or None))
         return 0
+    if options.command == "download":
+        return _download(options)
     from brainjax import catalog
 
     try:
@@ -140,6 +147,19 @@ def _dispatch(options: Options, folder: list[Path]) -> int:
     from brainjax.commands import work
 
     return work.plan(entry, options) if options.command == "plan" else work.run(entry, options)
+
+
+def _download(options: Options) -> int:
+    from brainjax import data
+
+    if options.target not in data.DATASETS:
+        raise UsageError(f"unknown data set {options.target!r}{_nearest(options.target, data.DATASETS, 'data sets')}")
+    try:
+        place = data.download(options.target, folder=options.folder or None, note=print)
+    except ImportError as error:
+        return _say(error, 1)
+    print(f"{data.DATASETS[options.target].title} is in {place}, every file checked")
+    return 0
 
 
 def _list() -> int:

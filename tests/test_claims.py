@@ -186,9 +186,26 @@ def test_the_table_reads_without_colour_and_takes_text_literally():
         assert expected in text
 
 
+def test_the_jackknife_of_a_mean_is_the_samples_and_of_a_slope_its_interval_covers():
+    x = draw(0.3, n=12)
+    np.testing.assert_allclose(claims.jackknife(np.mean, x), x, rtol=1e-12)
+    gone = claims.jackknife(lambda a, b: np.mean(a - b), np.array([1.0, np.nan, 4.0, 6.0]), np.ones(4))
+    np.testing.assert_allclose(gone, [0.0, np.nan, 3.0, 5.0])
+    assert np.isnan(claims.jackknife(np.mean, np.array([1.0, 2.0, np.nan]))).all()
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(300):
+        at = rng.normal(size=24)
+        y = 0.7 * at + rng.normal(size=24) * (0.5 + np.abs(at))
+        _, low, high, _, _ = claims.interval(claims.jackknife(lambda a, b: float(np.polyfit(a, b, 1)[0]), at, y))
+        covered += low < 0.7 < high
+    assert covered > 300 * 0.95 - 4 * math.sqrt(300 * 0.95 * 0.05) - 9  # and 3 % for a sample of 24
+
+
 @pytest.mark.parametrize(
     "call",
     [
+        lambda: claims.jackknife(np.mean),
+        lambda: claims.jackknife(lambda a, b: 0.0, np.ones(3), np.ones(4)),
         lambda: claims.greater(*ABOUT, np.ones((2, 3))),
         lambda: claims.greater(*ABOUT, np.ones(3), than=np.ones(4)),
         lambda: claims.greater(*ABOUT, np.ones(3), confidence=95),

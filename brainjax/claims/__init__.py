@@ -15,6 +15,7 @@ from brainjax.claims._claim import from_json as from_json
 from brainjax.claims._claim import render as render
 from brainjax.claims._claim import table as table
 from brainjax.claims._claim import to_json as to_json
+from brainjax.claims._jackknife import jackknife as jackknife
 from brainjax.claims._judge import below as below
 from brainjax.claims._judge import decreasing as decreasing
 from brainjax.claims._judge import deterministic as deterministic

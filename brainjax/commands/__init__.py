@@ -15,8 +15,8 @@ class Options:
     """A parsed command line.
 
     Attributes:
-        command: ``list``, ``plan``, ``run`` or ``report``.
-        target: The experiment, or the folder of runs; empty when not given.
+        command: ``list``, ``plan``, ``run``, ``report`` or ``download``.
+        target: The experiment, the folder of runs or the data set; empty when not given.
         config: ``(field, text)`` of each ``--config.FIELD=text``.
         sweep: ``(field, text)`` of each ``--sweep.FIELD=text``.
         variant: Of the experiment's config.
@@ -27,6 +27,7 @@ class Options:
         precision: ``float32``, ``float64`` or empty for the experiment's own.
         workers: Threads or processes; None for one per core.
         width: Runs per chunk, or ``auto``.
+        folder: Where a data set is kept.
     """
 
     command: str
@@ -41,3 +42,4 @@ class Options:
     precision: str = ""
     workers: int | None = None
     width: int | str = "auto"
+    folder: str = ""
