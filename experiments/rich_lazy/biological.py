@@ -112,7 +112,7 @@ COLUMNS = {
     "spectral_radius": (r"$|\lambda_1|$", 1.26),
     "largest_singular_value": ("$s_1$", 1.41),
     "relative_change": (r"$\Delta W$", 1.56),
-    "lost": ("failed", 1.7),
+    "lost": ("failed", 1.75),
 }
 
 
@@ -457,7 +457,7 @@ def figure(results: "xr.DataTree") -> "Figure":
     groups, lacking = named(results), missing(results)
     rows = sum(here.sizes["arm"] + 1.6 for here in groups.values()) + 1.3 * len(lacking)
     with plots.style():
-        page, axes = plots.subplots(3, 2, width="page", height=max(4.6, 1 + 0.165 * rows), width_ratios=(1.8, 1))
+        page, axes = plots.subplots(3, 2, width="page", height=max(4.6, 1 + 0.165 * rows), width_ratios=(2.4, 1))
         for ax in axes[:, 0]:
             ax.remove()
         tall = page.add_subplot(axes[0, 0].get_gridspec()[:, 0])
@@ -493,10 +493,12 @@ def draw_arms(ax: Any, groups: Groups, lacking: list[str]) -> None:
         y += 1.3
     for label, _, look in MARKS.values():
         ax.plot([], [], linestyle="none", label=label, **look)
-    ax.set(xlim=(0, 1), ylim=(y - 0.8, -0.7), xlabel="alignment with the start", xticks=(0, 0.25, 0.5, 0.75, 1))
+    ax.set(xlim=(0, 1.77), ylim=(y - 0.8, -0.7), xticks=(0, 0.25, 0.5, 0.75, 1))
+    ax.spines["bottom"].set_bounds(0, 1)
+    ax.set_xlabel("alignment with the start", x=0.3)
     ax.set_yticks(list(ticks), list(ticks.values()))
     ax.tick_params(axis="y", length=0)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.6, -0.06), ncols=3, fontsize=6, columnspacing=1, handletextpad=0.2)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.35, -0.06), ncols=3, fontsize=6, columnspacing=1, handletextpad=0.2)
 
 
 def interval(ax: Any, y: float, values: np.ndarray, look: dict[str, Any]) -> None:

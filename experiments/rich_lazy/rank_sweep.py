@@ -20,10 +20,10 @@ The parts of the experiment:
 * ``tasks``: three tasks, matched on the Frobenius norm, as published;
 * ``matched``: one task, matched on the spectral radius or on the largest singular value. Truncation at one Frobenius
   norm changes both: the largest singular value grows as :math:`g\sqrt{N/r}`, and at rank 1 the only eigenvalue is close
-  to a Gaussian number of standard deviation g. Beside this, the gap is regressed on the difference of radii. (At rank
-  1 an equal radius can take a norm so large that training diverges; such seeds are counted and left out.)
+  to a Gaussian number of standard deviation g: the gap is also regressed on the difference of radii. Where an equal
+  radius takes a norm so large that training diverges, the seed is counted and left out.
 
-The sign of the change of the weights' norm is shown, and not claimed: it differs between tasks.
+The sign of the change of the weights' norm is shown, not claimed: it differs between tasks.
 """
 
 import json
@@ -107,9 +107,8 @@ def check(config: ConfigDict) -> None:
     """Refuses values for which the experiment has no meaning."""
     if not set(config.parts) <= set(PARTS):
         raise ValueError(f"parts: must be among {', '.join(PARTS)}, got {config.parts}")
-    for name in {config.task, config.matched_task, *config.tasks}:
-        if name not in tasks.DECISION_TASKS:
-            raise ValueError(f"task: must be one of {', '.join(tasks.DECISION_TASKS)}, got {name!r}")
+    if unknown := {config.task, config.matched_task, *config.tasks} - set(TITLES):
+        raise ValueError(f"task: must be one of {', '.join(TITLES)}, got {min(unknown)!r}")
     for field in ("ranks", "matched_ranks"):
         if list(config[field]) != sorted(config[field]) or config[field][-1] != config.units:
             raise ValueError(f"{field}: must increase and end with units = {config.units}, got {config[field]}")
@@ -194,8 +193,7 @@ def named(results: "xr.DataTree") -> "dict[str, xr.Dataset]":
         measures = [*MEASURES, *(f"level_{m}" for m in MEASURES), "null_alignment", "null_decision_alignment"]
         heard = {m: data[m].where(data.silent == 0) for m in measures}
         for m in MEASURES:
-            level = heard[f"level_{m}"]
-            heard[f"level_{m}"] = level.where(data.updates_to_level > 0)
+            heard[f"level_{m}"] = heard[f"level_{m}"].where(data.updates_to_level > 0)
         parts[name] = data.assign(heard)
     return parts
 
@@ -263,9 +261,8 @@ def draw_course(ax: Any, data: "xr.Dataset", title: str, *, legend: bool) -> Non
     from brainjax import plots
 
     ax.set_visible(True)
-    course = data.kernel_alignment.assign_coords(record=data.record / 1000)
+    course = data.kernel_alignment.assign_coords(record=data.record / 1000).assign_attrs(long_name="kernel alignment")
     course["record"].attrs.update(long_name="update", units="thousands")
-    course.attrs["long_name"] = "kernel alignment"
     plots.curves(course, "record", hue="rank", ax=ax, legend=legend)
     ax.set(title=title, ylim=(0, 1.02))
 
