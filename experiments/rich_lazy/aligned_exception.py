@@ -4,7 +4,7 @@ Liu et al. (ICLR 2024), Figure 3: low rank need not be rich, if the weights poin
 seeds, without their balanced readout too, and beside measures that see scale.
 
 Run:  brainjax run rich_lazy/aligned_exception [--variant=quick]
-Cost: about COST on 2 cores (quick: QUICK).
+Cost: about 20 s on 2 cores (quick: 12 s).
 
 A teacher :math:`y = w^\top F x`, that is :math:`\beta = F^\top w` (here of norm 1), has a random :math:`w` and a
 feature matrix :math:`F` of which half of the singular values are ``kappa``, and the others 1. Students

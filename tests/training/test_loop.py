@@ -93,12 +93,12 @@ def a_network(seed):
     return recurrent.initial_network(jax.random.key(seed), w, inputs=TASK.inputs, outputs=TASK.outputs)
 
 
-def learn(network, other, steps=STEPS, rate=0.05):
+def learn(network, other, steps=STEPS):
     return training.learn_decisions(
         jax.random.key(0),
         network,
         task=TASK,
-        transform=optax.sgd(rate, momentum=0.9),
+        transform=optax.sgd(0.05, momentum=0.9),
         steps=steps,
         every=steps // 2,
         batch=8,
@@ -111,9 +111,12 @@ def learn(network, other, steps=STEPS, rate=0.05):
     )
 
 
+LEARN = jax.jit(learn, compiler_options=FAST)
+
+
 @pytest.fixture(scope="module")
 def learned():
-    return jax.jit(learn, compiler_options=FAST)(a_network(1), a_network(2))
+    return LEARN(a_network(1), a_network(2))
 
 
 def test_the_first_record_is_the_start_and_shapes_are_as_stated(learned):
@@ -199,10 +202,9 @@ def test_more_kernel_probes_than_probes_are_refused():
         )
 
 
-@pytest.mark.slow
 def test_a_network_that_diverged_has_no_measures():
-    run = jax.jit(lambda n: learn(n, None, rate=1e6), compiler_options=FAST)(a_network(1))
+    too_large = a_network(1)._replace(recurrent=np.float32(1e15) * np.asarray(a_network(1).recurrent))
+    run = LEARN(too_large, a_network(2))
     for name, values in run.records._asdict().items():
         assert np.isnan(values[-1]), name
     assert np.isnan(run.accuracy)
-    assert np.isnan(run.initial.null_alignment)
