@@ -3,6 +3,8 @@
 The rooms are sub-packages, imported when first used (``import brainjax`` itself loads nothing):
 
 * ``brainjax.linear``: deep linear learning dynamics; ``brainjax.tasks``: task generators;
+* ``brainjax.initializers``: rank-structured weights; ``brainjax.richness``: how far learning moved;
+  ``brainjax.recurrent``: rate networks; ``brainjax.training``: training loops; ``brainjax.data``: real data;
 * ``brainjax.core``: what several topics share;
 * ``brainjax.sweep``: axes, plan, execution and store of large sweeps; ``brainjax.plots``: figures;
 * ``brainjax.catalog``, ``brainjax.claims``, ``brainjax.cli``: experiments, their claims and the command line.
@@ -13,7 +15,10 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("catalog", "claims", "cli", "core", "linear", "plots", "sweep", "tasks")
+_ROOMS = (
+    *("catalog", "claims", "cli", "core", "data", "initializers", "linear"),
+    *("plots", "recurrent", "richness", "sweep", "tasks", "training"),
+)
 
 __all__ = ["__version__", *_ROOMS]
 
