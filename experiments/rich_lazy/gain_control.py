@@ -226,16 +226,18 @@ def draw_radius(ax: Any, data: "xr.Dataset") -> None:
     """The gap of every seed and gain against the difference of the spectral radii."""
     from brainjax import plots
 
-    low = int(data["rank"][0])
-    x, y = gap(data.spectral_radius, low), gap(data.kernel_alignment, low)
+    lowest = int(data["rank"][0])
+    x, y = gap(data.spectral_radius, lowest), gap(data.kernel_alignment, lowest)
     for gain, look in zip(data.gain.values, plots.line_styles(data.sizes["gain"]), strict=True):
         here = (values.sel(gain=gain).values for values in (x, y))
         ax.plot(*here, linestyle="none", marker=look["marker"], markersize=2.5, color=look["color"], label=f"{gain:g}")
     ax.axhline(0, color="black", linewidth=0.6)
     ax.axvline(0, color="black", linewidth=0.6)
-    ax.set(xlabel="difference of $|\\lambda_1|$ to full rank", ylabel=f"gap of rank {low} to full rank")
+    ax.set(xlabel="difference of $|\\lambda_1|$ to full rank", ylabel=f"gap of rank {lowest} to full rank")
     ax.set_title(ARMS[str(data.normalize.values)])
-    ax.legend(title="gain", alignment="left", handlelength=1, labelspacing=0.2, fontsize=6)
+    low, high = ax.get_xlim()
+    ax.set_xlim(low, high + 0.3 * (high - low))  # room for the legend
+    ax.legend(title="gain", alignment="left", loc="upper right", handlelength=1, labelspacing=0.2, fontsize=6)
 
 
 def gain_axis(ax: Any) -> None:
