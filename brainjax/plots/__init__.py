@@ -11,6 +11,7 @@ from brainjax.plots.style import PAGE as PAGE
 from brainjax.plots.style import axis_label as axis_label
 from brainjax.plots.style import letter as letter
 from brainjax.plots.style import line_styles as line_styles
+from brainjax.plots.style import panels as panels
 from brainjax.plots.style import save as save
 from brainjax.plots.style import style as style
 from brainjax.plots.style import subplots as subplots

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -104,6 +104,36 @@ def letter(axes: Iterable[Axes], titles: Iterable[str] = ()) -> None:
             ax.set_title(chr(ord("a") + i), loc="left", fontweight="bold", fontsize=9.0)
             if title:
                 ax.set_title(title)
+
+
+def panels(
+    parts: Mapping[str, Any],
+    drawn: Sequence[tuple[str, Callable[[Axes, Any], Any]]],
+    *,
+    rows: int,
+    columns: int,
+    height: float,
+) -> Figure:
+    """A lettered page of panels, each drawn from one part of a result; those of parts that are not there stay empty.
+
+    Args:
+        parts: the results of each part, by name.
+        drawn: for every panel, row by row, the name of its part and ``draw(ax, part)``.
+        rows: of panels.
+        columns: of panels; rows times columns is the number of panels.
+        height: of the page, in inches.
+    """
+    if len(drawn) != rows * columns:
+        raise ValueError(f"drawn must hold {rows} x {columns} panels, got {len(drawn)}")
+    with style():
+        page, axes = subplots(rows, columns, width="page", height=height)
+        for ax, (name, draw) in zip(axes.flat, drawn, strict=True):
+            if name in parts:
+                draw(ax, parts[name])
+            else:
+                ax.set_visible(False)
+        letter(axes.flat)
+    return page
 
 
 def save(figure: Figure, path: str | pathlib.Path) -> None:

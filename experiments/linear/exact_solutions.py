@@ -288,24 +288,15 @@ def figure(results: "xr.DataTree") -> "Figure":
     """Sigmoids and their limits (top), and what the relative scale does (bottom)."""
     from brainjax import plots
 
-    parts = parts_of(results, AXES)
-    with plots.style():
-        page, axes = plots.subplots(2, 3, width="page", height=4.3)
-        panels = [
-            ("sigmoid", draw_sigmoids),
-            ("sigmoid", draw_sigmoid_error),
-            ("unbalanced", draw_unbalanced),
-            ("scale", draw_progress),
-            ("scale", draw_movement),
-            ("scale", draw_prompt),
-        ]
-        for ax, (name, panel) in zip(axes.flat, panels, strict=True):
-            if name in parts:
-                panel(ax, parts[name])
-            else:
-                ax.set_visible(False)
-        plots.letter(axes.flat)
-    return page
+    drawn = [
+        ("sigmoid", draw_sigmoids),
+        ("sigmoid", draw_sigmoid_error),
+        ("unbalanced", draw_unbalanced),
+        ("scale", draw_progress),
+        ("scale", draw_movement),
+        ("scale", draw_prompt),
+    ]
+    return plots.panels(parts_of(results, AXES), drawn, rows=2, columns=3, height=4.3)
 
 
 def times_of(data: "xr.Dataset", part: str) -> np.ndarray:

@@ -265,24 +265,15 @@ def figure(results: "xr.DataTree") -> "Figure":
     """The reduction beside the network (top), and what becomes of routes that were never trained (bottom)."""
     from brainjax import plots
 
-    parts = parts_of(results, AXES)
-    with plots.style():
-        page, axes = plots.subplots(2, 3, width="page", height=4.3)
-        panels = [
-            ("routes", draw_strengths),
-            ("routes", draw_edges),
-            ("routes", draw_clock),
-            ("routes", draw_routes),
-            ("scale", draw_scale),
-            ("race", draw_race),
-        ]
-        for ax, (name, panel) in zip(axes.flat, panels, strict=True):
-            if name in parts:
-                panel(ax, parts[name])
-            else:
-                ax.set_visible(False)
-        plots.letter(axes.flat)
-    return page
+    drawn = [
+        ("routes", draw_strengths),
+        ("routes", draw_edges),
+        ("routes", draw_clock),
+        ("routes", draw_routes),
+        ("scale", draw_scale),
+        ("race", draw_race),
+    ]
+    return plots.panels(parts_of(results, AXES), drawn, rows=2, columns=3, height=4.3)
 
 
 def clock_of(data: "xr.Dataset") -> np.ndarray:

@@ -172,22 +172,13 @@ def figure(results: "xr.DataTree") -> "Figure":
     """Alignment by kappa with and without a readout (top), by readout, and what alignment does not see (bottom)."""
     from brainjax import plots
 
-    parts = parts_of(results, AXES)
-    with plots.style():
-        page, axes = plots.subplots(2, 2, width="page", height=4.8)
-        panels = [
-            ("kappa", lambda ax, data: draw_kappa(ax, data, 1.0, "balanced readout")),
-            ("kappa", lambda ax, data: draw_kappa(ax, data, 0.0, "no readout")),
-            ("readout", draw_readout),
-            ("readout", draw_scale),
-        ]
-        for ax, (name, panel) in zip(axes.flat, panels, strict=True):
-            if name in parts:
-                panel(ax, parts[name])
-            else:
-                ax.set_visible(False)
-        plots.letter(axes.flat)
-    return page
+    drawn = [
+        ("kappa", lambda ax, data: draw_kappa(ax, data, 1.0, "balanced readout")),
+        ("kappa", lambda ax, data: draw_kappa(ax, data, 0.0, "no readout")),
+        ("readout", draw_readout),
+        ("readout", draw_scale),
+    ]
+    return plots.panels(parts_of(results, AXES), drawn, rows=2, columns=2, height=4.8)
 
 
 def draw_arms(ax: Any, data: "xr.Dataset", x: str) -> None:

@@ -199,24 +199,15 @@ def figure(results: "xr.DataTree") -> "Figure":
     """Kernel alignment by rank, readout, norm and dimension; markers are simulations, lines are formulas."""
     from brainjax import plots
 
-    parts = parts_of(results, AXES)
-    with plots.style():
-        page, axes = plots.subplots(2, 3, width="page", height=4.5)
-        panels = [
-            ("size", draw_ranks),
-            ("readout", draw_readouts),
-            ("size", draw_tasks),
-            ("size", draw_spread),
-            ("limit", draw_limit),
-            ("dimension", draw_dimensions),
-        ]
-        for ax, (name, panel) in zip(axes.flat, panels, strict=True):
-            if name in parts:
-                panel(ax, parts[name])
-            else:
-                ax.set_visible(False)
-        plots.letter(axes.flat)
-    return page
+    drawn = [
+        ("size", draw_ranks),
+        ("readout", draw_readouts),
+        ("size", draw_tasks),
+        ("size", draw_spread),
+        ("limit", draw_limit),
+        ("dimension", draw_dimensions),
+    ]
+    return plots.panels(parts_of(results, AXES), drawn, rows=2, columns=3, height=4.5)
 
 
 def chosen(values: Any, wanted: tuple[float, ...]) -> list[float]:

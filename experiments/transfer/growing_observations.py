@@ -205,22 +205,13 @@ def figure(results: "xr.DataTree") -> "Figure":
     """What the first entries cost, by depth, number of later entries and against controls."""
     from brainjax import plots
 
-    parts = named_parts(results)
-    with plots.style():
-        page, axes = plots.subplots(2, 2, width="page", height=4.6)
-        panels = [
-            ("observations", draw_depth),
-            ("observations", draw_counts),
-            ("controls", draw_controls),
-            ("observations", draw_effective_rank),
-        ]
-        for ax, (name, panel) in zip(axes.flat, panels, strict=True):
-            if name in parts:
-                panel(ax, parts[name])
-            else:
-                ax.set_visible(False)
-        plots.letter(axes.flat)
-    return page
+    drawn = [
+        ("observations", draw_depth),
+        ("observations", draw_counts),
+        ("controls", draw_controls),
+        ("observations", draw_effective_rank),
+    ]
+    return plots.panels(named_parts(results), drawn, rows=2, columns=2, height=4.6)
 
 
 def time_axis(ax: Any, data: "xr.Dataset") -> None:

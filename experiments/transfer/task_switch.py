@@ -217,24 +217,15 @@ def figure(results: "xr.DataTree") -> "Figure":
     """What the first task costs, by depth, modes learned, controls, ranks and numbers of observations."""
     from brainjax import plots
 
-    parts = named_parts(results)
-    with plots.style():
-        page, axes = plots.subplots(2, 3, width="page", height=4.3)
-        panels = [
-            ("depth", draw_depth),
-            ("depth", draw_modes),
-            ("depth", draw_effective_rank),
-            ("depth", draw_controls),
-            ("rank", draw_rank),
-            ("observations", draw_observations),
-        ]
-        for ax, (name, panel) in zip(axes.flat, panels, strict=True):
-            if name in parts:
-                panel(ax, parts[name])
-            else:
-                ax.set_visible(False)
-        plots.letter(axes.flat)
-    return page
+    drawn = [
+        ("depth", draw_depth),
+        ("depth", draw_modes),
+        ("depth", draw_effective_rank),
+        ("depth", draw_controls),
+        ("rank", draw_rank),
+        ("observations", draw_observations),
+    ]
+    return plots.panels(named_parts(results), drawn, rows=2, columns=3, height=4.3)
 
 
 def time_axis(ax: Any, data: "xr.Dataset") -> None:

@@ -75,6 +75,17 @@ def test_without_seeds_there_is_no_band():
     assert not plots.curves(data().isel(seed=0), "onset", hue="depth").axes[0].collections
 
 
+def test_panels_of_parts_that_were_not_run_stay_empty():
+    seen = []
+    drawn = [(name, lambda ax, part: seen.append((ax, part))) for name in ("first", "second", "first")]
+    page = plots.panels({"first": 1}, drawn, rows=1, columns=3, height=2.0)
+    assert seen == [(page.axes[0], 1), (page.axes[2], 1)]
+    assert [ax.get_visible() for ax in page.axes] == [True, False, True]
+    assert [ax.get_title(loc="left") for ax in page.axes] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="drawn must hold 1 x 2 panels, got 3"):
+        plots.panels({}, drawn, rows=1, columns=2, height=2.0)
+
+
 def luminance(colour):
     return float(np.dot(to_rgb(colour), [0.2126, 0.7152, 0.0722]))
 
