@@ -5,7 +5,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int8
@@ -16,7 +16,6 @@ from brainjax.data._places import VARIABLE, package_folder, roots
 __all__ = ["CONNECTOMES", "Connectome", "connectome"]
 
 FOLDER = "connectomes"
-Kind = Literal["chemical", "electrical"]
 
 
 class Entry(NamedTuple):
@@ -65,7 +64,7 @@ class Connectome(NamedTuple):
 
     weights: Float[np.ndarray, "post pre"]
     names: tuple[str, ...]
-    kind: Kind
+    kind: str
     signs: Int8[np.ndarray, "post pre"] | None
     source: str
 
@@ -73,7 +72,7 @@ class Connectome(NamedTuple):
 def connectome(
     name: str,
     *,
-    kind: Kind = "chemical",
+    kind: str = "chemical",
     silent: bool = False,
     path: str | os.PathLike[str] | None = None,
 ) -> Connectome:
@@ -120,7 +119,7 @@ def connectome(
     return Connectome(weights, tuple(names), kind, signs, source)
 
 
-def _parse_cells(document: Any, kind: Kind) -> tuple[np.ndarray, list[str]]:
+def _parse_cells(document: Any, kind: str) -> tuple[np.ndarray, list[str]]:
     """The matrix of counts; the file has the presynaptic cell in the row, and it is turned here."""
     names = list(document["nodes"])
     counts = np.asarray(document["connections"]["Generic_CS" if kind == "chemical" else "Generic_GJ"], float)
@@ -131,7 +130,7 @@ def _parse_cells(document: Any, kind: Kind) -> tuple[np.ndarray, list[str]]:
     return counts.T.copy(), names
 
 
-def _parse_types(document: Any, kind: Kind) -> tuple[np.ndarray, list[str]]:
+def _parse_types(document: Any, kind: str) -> tuple[np.ndarray, list[str]]:
     """The table of signed counts between cell types, summed over the columns of the retina."""
     names = [node["name"] for node in document["nodes"]]
     place = {name: i for i, name in enumerate(names)}

@@ -14,7 +14,7 @@ from brainjax.core import checks
 from brainjax.core.types import Array, ArrayLike, is_concrete
 from brainjax.data._formats import CIFAR_SHAPE, check_labels, parse_cifar, parse_idx, read_content
 from brainjax.data._places import find
-from brainjax.data._registry import SPLITS, DataSet, Split, known
+from brainjax.data._registry import SPLITS, DataSet, known
 
 __all__ = ["Images", "load", "on_device", "scaled", "verified"]
 
@@ -38,7 +38,7 @@ class Images(NamedTuple):
 
 
 def load(
-    name: str, *, split: Split = "train", folder: str | os.PathLike[str] | None = None, verify: bool = True
+    name: str, *, split: str = "train", folder: str | os.PathLike[str] | None = None, verify: bool = True
 ) -> Images:
     """Reads a data set from this machine; nothing is downloaded.
 
@@ -130,7 +130,7 @@ def _per_channel(name: str, value: ArrayLike, like: Array) -> Array:
     return jnp.broadcast_to(array, like.shape)
 
 
-def _read(entry: DataSet, split: Split, paths: list[Path], verify: bool) -> Images:
+def _read(entry: DataSet, split: str, paths: list[Path], verify: bool) -> Images:
     contents = [read_content(path) for path in paths]
     parse = {"idx": _parse_idx_pair, "cifar": _parse_batches, "csv": _parse_lines}[entry.layout]
     images, labels = parse(paths, contents, entry)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from brainjax.core import checks
-from brainjax.data._registry import SPLITS, DataSet, Split, known
+from brainjax.data._registry import SPLITS, DataSet, known
 
 __all__ = ["find", "locate", "package_folder", "roots", "user_folder"]
 
@@ -29,7 +29,7 @@ def roots() -> list[Path]:
     return [*([Path(named).expanduser()] if named else []), user_folder(), SHARED]
 
 
-def find(name: str, *, split: Split = "train", folder: str | os.PathLike[str] | None = None) -> list[Path]:
+def find(name: str, *, split: str = "train", folder: str | os.PathLike[str] | None = None) -> list[Path]:
     """Finds the files of a data set; reads none of them.
 
     Args:

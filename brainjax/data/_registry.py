@@ -4,8 +4,8 @@ from typing import Literal, NamedTuple
 
 __all__ = ["DATASETS", "SPLITS", "DataSet", "Source", "known"]
 
-Split = Literal["train", "test"]
-SPLITS: tuple[Split, ...] = ("train", "test")
+
+SPLITS: tuple[str, ...] = ("train", "test")
 
 
 class Source(NamedTuple):

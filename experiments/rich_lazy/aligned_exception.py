@@ -88,6 +88,7 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     if variant == "quick":
+        config.parts = ("readout",)
         config.update({"steps": 300, "kappas": (1.0, 16.0), "readouts": (0.0, 0.6, 0.75, 1.0), "seeds": 32})
     elif variant:
         raise ValueError(f"variant: 'quick', got {variant!r}")

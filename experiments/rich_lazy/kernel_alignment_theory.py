@@ -110,7 +110,7 @@ def get_config(variant: str = "") -> ConfigDict:
         }
     )
     if variant == "quick":
-        config.parts = ("size", "readout")
+        config.parts = ("size",)
         config.update({"ranks": (1.0, 5.0, 10.0), "sizes": (0.001, 0.1, 1.0), "readouts": (0.0, 0.1, 1.0)})
         config.update({"seeds": 64, "steps": 300})
     elif variant:

@@ -1,6 +1,7 @@
 """Kernel alignment of two-layer linear students: what must hold exactly, and claims that can fail."""
 
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -160,6 +161,52 @@ def test_agreement_with_the_closed_form_can_fail_and_needs_power(shift, spread, 
         {"alignment": (dims, 0.5 + shift + spread * noise), "expected": (dims, np.full((2, 64), 0.5))}
     )
     assert module(THEORY).agrees(measured, "name", "statement").verdict == verdict
+
+
+def synthetic_theory():
+    """Results of every part that follow the closed form for small weights, whatever the norm of the weights."""
+    config = experiment(THEORY).get_config("")
+    d, noise = config.inputs, np.random.default_rng(0).standard_normal(64)
+    axes = {
+        "size": {"size": config.sizes, "rank": config.ranks},
+        "readout": {"readout": config.readouts, "rank": config.ranks},
+        "limit": {"size": config.limits, "rank": config.limit_ranks},
+        "dimension": {
+            "inputs": config.dimensions,
+            "readout": config.dimension_readouts,
+            "share": config.shares,
+        },
+    }
+    nodes = {}
+    for part, own in axes.items():
+        grid = xr.Dataset(coords={**{name: list(values) for name, values in own.items()}, "seed": np.arange(64)})
+        inputs = grid.get("inputs", d)
+        rank = np.maximum(1, grid["share"] * inputs) if part == "dimension" else grid["rank"]
+        x = (0.0 if part == "limit" else grid.get("readout", 0.1)) ** 2
+        expected = (1 + 1 / inputs) / np.sqrt(inputs + 3) * (1 + inputs * x) / np.sqrt(1 / rank + 2 * x + inputs * x**2)
+        shape = {name: grid[name] for name in own}
+        seeds = xr.DataArray(noise - noise.mean(), dims="seed")
+        spread = np.sqrt(2 / (d * (d + 2) * (d + 3)) * np.maximum(1 - rank / inputs, 0))
+        alignment = (expected + spread * seeds).broadcast_like(grid.seed * xr.zeros_like(expected))
+        for name in shape:
+            alignment = alignment if name in alignment.dims else alignment.expand_dims({name: grid[name]})
+        names = ("alignment", "predicted", "exact")
+        node = xr.Dataset({name: alignment for name in names})
+        node["expected"], node["deviation"] = xr.broadcast(expected, alignment)[0], xr.broadcast(spread, alignment)[0]
+        node.attrs["config"] = json.dumps(config.to_dict())
+        nodes[part] = node
+    return xr.DataTree.from_dict(nodes)
+
+
+def test_claims_about_every_part_hold_where_the_closed_form_does_and_fail_where_it_says_so():
+    results = synthetic_theory()
+    verdicts = {claim.name: claim.verdict for claim in experiment(THEORY).claims(results)}
+    fail = {name for name, verdict in verdicts.items() if verdict == "fails"}
+    assert {"large weights are lazier", "a share of 0.2, readout 0.1", "a share of 0.6, readout 0.1"} <= fail
+    assert all("large weights" in name or "readout 0.1" in name for name in fail)
+    assert verdicts["closed form, small weights"] == verdicts["gone at equal norms"] == "holds"
+    assert verdicts["a share of 0.2, readout 0"] == verdicts["any norm"] == "holds"
+    assert len(experiment(THEORY).figure(results).axes) == 6
 
 
 @pytest.mark.parametrize(
