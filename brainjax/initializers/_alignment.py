@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from brainjax.core.draws import normal
 from brainjax.core.types import Array, ArrayLike, PRNGKey, as_floats, is_concrete
 from brainjax.initializers._protocol import number
 
@@ -81,7 +82,7 @@ def align(key: PRNGKey, basis: Array, directions: Array, angle: ArrayLike, name:
 
 def _perpendicular(key: PRNGKey, directions: Array) -> Array:
     """As many random orthonormal columns, orthogonal to the directions (Gram–Schmidt, each step done twice)."""
-    drawn = jax.random.normal(key, directions.shape, directions.dtype)
+    drawn = normal(key, directions.shape, directions.dtype)
 
     def step(i: Any, found: Array) -> Array:
         vector = drawn[:, i]

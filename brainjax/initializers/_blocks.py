@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brainjax.core import checks
+from brainjax.core.draws import uniform
 from brainjax.core.types import Array, ArrayLike, PRNGKey, is_concrete
 from brainjax.initializers._protocol import Initializer, initializer, stream
 
@@ -88,7 +89,7 @@ def blocks(
         def spread(values: ArrayLike) -> Array:
             return jnp.broadcast_to(post @ jnp.asarray(values).astype(dtype) @ pre.T, shape)
 
-        chance = jax.random.uniform(stream(key, "connections"), shape, dtype)
+        chance = uniform(stream(key, "connections"), shape, dtype)
         weights = (chance < spread(probabilities)).astype(dtype)
         if init is not None:
             drawn = init(key, shape, dtype)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from brainjax.core import checks
+from brainjax.core.draws import normal
 from brainjax.core.types import Array, ArrayLike, PRNGKey
 from brainjax.initializers._protocol import Initializer, initializer, number, square, stream
 from brainjax.initializers._rank import gaussian
@@ -59,7 +59,7 @@ def low_rank_factors(*, overlap: ArrayLike, spread: ArrayLike = 1.0, gain: Array
             raise ValueError(f"overlap must be at most {units} by {units} for this matrix, got {rank} by {rank}")
         table = jnp.asarray(overlap).astype(dtype).reshape(rank, rank)
         apart = jnp.broadcast_to(jnp.asarray(spread).astype(dtype), (rank,))
-        loadings = jax.random.normal(stream(key, "loadings"), (2, *shape[:-1], rank), dtype)
+        loadings = normal(stream(key, "loadings"), (2, *shape[:-1], rank), dtype)
         m, z = loadings
         n = m @ table.T + z * jnp.broadcast_to(apart, z.shape)
         return noise(key, shape, dtype) + m @ jnp.swapaxes(n, -1, -2) / number(units, dtype)

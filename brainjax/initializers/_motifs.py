@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from brainjax.core import checks
+from brainjax.core.draws import normal
 from brainjax.core.types import Array, ArrayLike, PRNGKey, is_concrete
 from brainjax.initializers._protocol import Initializer, initializer, number, square, stream
 
@@ -92,7 +92,7 @@ def _strengths(key: PRNGKey, shape: tuple[int, ...], h: ArrayLike, c: ArrayLike,
     rows, columns = shape[-2:]
     if not _is_zero(c):
         square(shape, "a correlation of in- and out-strengths")
-    first, second = jax.random.normal(key, (2, *shape[:-2], max(rows, columns)), dtype)
+    first, second = normal(key, (2, *shape[:-2], max(rows, columns)), dtype)
     second = correlation * first + _root(1 - correlation**2) * second
     inward, outward = (jnp.exp(spread * z - log_variance / 2) for z in (first, second))
     return inward[..., :rows, None], outward[..., None, :columns]

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from brainjax.core import checks
+from brainjax.core.draws import normal
 from brainjax.core.spectra import decompose
 from brainjax.core.types import Array, ArrayLike, PRNGKey, as_floats, is_concrete
 from brainjax.initializers._alignment import align, checked_directions
@@ -163,7 +163,7 @@ def truncate(matrices: ArrayLike, rank: ArrayLike) -> Array:
 
 
 def _unit_gaussian(key: PRNGKey, shape: tuple[int, ...], dtype: Any) -> Array:
-    return jax.random.normal(stream(key, "base"), shape, dtype) / np.sqrt(shape[-1]).astype(dtype)
+    return normal(stream(key, "base"), shape, dtype) / np.sqrt(shape[-1]).astype(dtype)
 
 
 def _product(left: Array, values: Array, right: Array) -> Array:

@@ -17,6 +17,7 @@ from jax import lax
 from jaxtyping import Float
 
 from brainjax.core import checks
+from brainjax.core.draws import normal
 from brainjax.core.types import Array, ArrayLike, PRNGKey, Scalar, as_floats, is_concrete
 from brainjax.linear._layers import Layers, as_paths
 
@@ -230,7 +231,7 @@ def random_balanced_pair(
         raise ValueError(f"strengths must be a number or have shape ({modes},), got {s.shape}")
 
     def draw(key, rows):
-        return orthonormal(jax.random.normal(key, (rows, min(rows, hidden)), s.dtype))
+        return orthonormal(normal(key, (rows, min(rows, hidden)), s.dtype))
 
     for_left, for_right, for_hidden = jax.random.split(key, 3)
     return balanced_pair(

@@ -26,6 +26,7 @@ from jax import lax
 from jaxtyping import Float
 
 from brainjax.core import checks
+from brainjax.core.draws import normal, uniform
 from brainjax.core.types import Array, ArrayLike, PRNGKey, as_floats, is_concrete
 
 __all__ = ["ACTIVATIONS", "PLACEMENTS", "RateNetwork", "initial_network", "readout", "states"]
@@ -74,9 +75,9 @@ def initial_network(key: PRNGKey, recurrent: ArrayLike, *, inputs: int, outputs:
     for_inputs, for_outputs = jax.random.split(key)
     from_inputs, from_units = inputs**-0.5, units**-0.5
     return RateNetwork(
-        jax.random.uniform(for_inputs, (units, inputs), w.dtype, -from_inputs, from_inputs),
+        uniform(for_inputs, (units, inputs), w.dtype, low=-from_inputs, high=from_inputs),
         w,
-        jax.random.uniform(for_outputs, (outputs, units), w.dtype, -from_units, from_units),
+        uniform(for_outputs, (outputs, units), w.dtype, low=-from_units, high=from_units),
     )
 
 
@@ -190,7 +191,7 @@ def _system(network, x, leak, activation, noise, key, mask, initial, placement) 
     count = math.prod(trials)
     drive = jnp.swapaxes((given.reshape(count * steps, -1) @ w_in.T).reshape(count, steps, units), 0, 1)
     if key is not None:
-        drive = drive + jnp.sqrt(2 / leak_) * noise_ * jax.random.normal(key, drive.shape, drive.dtype)
+        drive = drive + jnp.sqrt(2 / leak_) * noise_ * normal(key, drive.shape, drive.dtype)
     elif not is_concrete(noise) or np.any(np.asarray(noise) != 0):
         raise ValueError("key must be given where there is noise")
     start = jnp.zeros((count, units), w.dtype)

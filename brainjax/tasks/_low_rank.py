@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brainjax.core import checks
+from brainjax.core.draws import normal
 from brainjax.core.products import matmul
 from brainjax.core.types import Array, ArrayLike, PRNGKey, is_concrete
 
@@ -46,7 +47,7 @@ def low_rank_matrix(
         raise ValueError(f"most must be 1 or more, got {most}")
     _whole("rank", rank, 1, most)
     dtype = jnp.result_type(float) if dtype is None else dtype
-    factors = jax.random.normal(key, (most, rows + columns), dtype)  # factor by factor: the first do not depend on most
+    factors = normal(key, (most, rows + columns), dtype)  # factor by factor: the first do not depend on most
     chosen = (jnp.arange(most, dtype=jnp.int32) < jnp.asarray(rank).astype(jnp.int32)).astype(factors.dtype)
     matrix = matmul(factors[:, :rows].T * chosen[None, :], factors[:, rows:])
     return matrix / jnp.sqrt(jnp.mean(matrix**2))

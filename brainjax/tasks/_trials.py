@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from brainjax.core import checks
+from brainjax.core.draws import uniform
 from brainjax.core.types import Array, ArrayLike, PRNGKey, is_concrete
 
 __all__ = ["Schedule", "Trial", "batch", "choice", "draw", "gaussian", "noise_during", "noisy_steps", "schedule"]
@@ -124,8 +125,8 @@ def draw(key: PRNGKey, size: int | None, count: int, dtype: Any, build: Callable
         raise ValueError(f"size must be 1 or more, got {size}")
     above = np.nextafter(np.asarray(-1, dtype), np.asarray(0, dtype))  # the normal quantile of -1 is infinite
     shape = (count,) if size is None else (size, count)
-    uniform = jax.random.uniform(key, shape, dtype, minval=above, maxval=1)
-    return build(uniform) if size is None else jax.vmap(build)(uniform)
+    drawn = uniform(key, shape, dtype, low=above, high=1)
+    return build(drawn) if size is None else jax.vmap(build)(drawn)
 
 
 def choice(uniform: Array, options: int) -> Array:

@@ -54,6 +54,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import linear, tasks
 from brainjax.claims import Claim
+from brainjax.core.draws import normal
 from brainjax.core.record import scan_every
 from brainjax.sweep import Axes, parts_of, product, seeds, static, traced
 
@@ -181,7 +182,7 @@ def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
 def fresh_noise(update: jax.Array, context: tuple[jax.Array, jax.Array]) -> jax.Array:
     """Noise on the targets of one update; the inputs are one-hot."""
     key, size = context
-    return size * jax.random.normal(jax.random.fold_in(key, update), (15, 8))
+    return size * normal(jax.random.fold_in(key, update), (15, 8))
 
 
 def valley_flow(layer: jax.Array, config: ConfigDict) -> jax.Array:

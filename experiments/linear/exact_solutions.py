@@ -27,6 +27,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import linear
 from brainjax.claims import Claim
+from brainjax.core.draws import normal
 from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
@@ -204,7 +205,7 @@ def unbalanced(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
     """The exact solution, handed weights for which it is only an approximation."""
     for_layers, for_noise = jax.random.split(key)
     layers = draw(for_layers, config)
-    noise = [jax.random.normal(k, w.shape) for k, w in zip(jax.random.split(for_noise), layers, strict=True)]
+    noise = [normal(k, w.shape) for k, w in zip(jax.random.split(for_noise), layers, strict=True)]
     size = jnp.sqrt(sum(jnp.sum(w**2) for w in layers) / sum(jnp.sum(x**2) for x in noise))
     broken = tuple(w + config.imbalance * size * x for w, x in zip(layers, noise, strict=True))
     trained, law = compare(broken, config)
