@@ -111,6 +111,7 @@ def test_variant_out_and_a_file_anywhere(tmp_path, cache):
     assert toy.files(tmp_path / "here" / "there") == LEAVES
 
 
+@pytest.mark.slow
 def test_named_parts_make_a_tree_with_a_store_each(tmp_path, cache):
     toy.write(tmp_path, toy.PARTS, "demo/parts")
     status, out, err = toy.brainjax(tmp_path, "run", "demo/parts", "--seeds=3", "--sweep.a=1,2,3", cache=cache)
@@ -203,6 +204,7 @@ def test_ctrl_c_says_what_is_stored_and_the_same_command_continues(tmp_path, cac
     assert opened(tmp_path / "runs" / "demo" / "decay" / "results.nc").identical(uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_kill_loses_only_what_was_in_progress(tmp_path, cache, uninterrupted):
     toy.write(tmp_path)
     process = started(tmp_path, cache)

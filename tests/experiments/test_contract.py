@@ -19,9 +19,20 @@ NAMES = sorted(
     str(path.relative_to(ROOT / "experiments").with_suffix("")) for path in (ROOT / "experiments").rglob("*.py")
 )
 
+# The quick variants that run in `make test`: the main job, and one or two of every other subject. Compiling is most of
+# their time; `make test-all` runs every one.
+ALWAYS = (
+    "critical_periods/deficit_window",
+    "linear/neural_race",
+    "rich_lazy/aligned_exception",
+    "rich_lazy/gain_control",
+    "transfer/growing_observations",
+)
+QUICK = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in NAMES]
+
 
 def test_there_are_experiments():
-    assert "critical_periods/deficit_window" in NAMES
+    assert set(ALWAYS) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,7 +52,7 @@ def test_the_paper_is_in_the_bibliography(name):
     assert re.search(rf"@\w+\{{{re.escape(paper)},", (ROOT / "references.bib").read_text())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", QUICK)
 def test_the_quick_variant_runs_and_leaves_its_files(name, tmp_path):
     command = [sys.executable, "-m", "brainjax", "run", name, "--variant=quick", f"--out={tmp_path / 'out'}"]
     done = subprocess.run(

@@ -113,6 +113,7 @@ def test_reciprocal_correlation(tau):
         np.testing.assert_allclose(found, tau * found.swapaxes(1, 2), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_strengths_have_the_moments_asked_for_and_masks_stay():
     h, c = 0.5, -0.6
     ones = lambda key, shape, dtype: jnp.ones(shape, dtype)  # noqa: E731
@@ -132,6 +133,7 @@ def test_strengths_have_the_moments_asked_for_and_masks_stay():
     np.testing.assert_array_equal(np.asarray(with_motifs) > 0, np.asarray(masked(KEY, (N, N))) > 0)
 
 
+@pytest.mark.slow
 def test_without_motifs_nothing_changes_and_knobs_are_traced():
     plain = ini.gaussian()(KEY, (N, N))
     np.testing.assert_array_equal(ini.motifs(ini.gaussian())(KEY, (N, N)), plain)
@@ -148,6 +150,7 @@ def test_without_motifs_nothing_changes_and_knobs_are_traced():
 
 
 # ---------------------------------------------------------------------------------------------------------- factors
+@pytest.mark.slow
 def test_overlaps_and_singular_values_of_factors():
     overlap, spread_ = np.array([[1.5, 0.4], [-0.3, 0.5]]), np.array([1.0, 2.0])
     found = draws(ini.low_rank_factors(overlap=overlap, spread=spread_), 300, (60, 60))

@@ -151,6 +151,7 @@ def test_signs_make_an_outlier_that_balance_removes():
     np.testing.assert_allclose(np.linalg.norm(balanced, axis=(1, 2)), np.linalg.norm(plain, axis=(1, 2)), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tau", [0.5, pytest.param(-0.5, marks=pytest.mark.slow)])
 def test_reciprocal_correlation_gives_the_elliptic_law(tau):
     found = np.linalg.eigvals(draws(ini.motifs(ini.gaussian(), reciprocal=tau), 4, 150))
@@ -190,6 +191,7 @@ def test_chains_move_the_outlier_and_the_radius():
 
 
 # ----------------------------------------------------------------------------------------------- low rank and noise
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "gain", [0.1, pytest.param(0.3, marks=pytest.mark.slow), pytest.param(0.8, marks=pytest.mark.slow)]
 )

@@ -136,6 +136,7 @@ def test_the_first_singular_vectors_have_the_angle_and_the_spectrum_stays(angle)
     np.testing.assert_allclose(t_left.T @ first @ t_right, np.cos(angle) ** 2 * np.diag(spectrum[:3]), atol=1e-11)
 
 
+@pytest.mark.slow
 def test_one_direction_on_one_side_and_a_whole_basis():
     t = np.eye(N)[:, 4]
     one_sided = draw(spectrum=ini.flat(1), directions=(None, t))
@@ -149,6 +150,7 @@ def test_one_direction_on_one_side_and_a_whole_basis():
     np.testing.assert_allclose(isometry, np.linalg.norm(isometry) / np.sqrt(N) * target, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_rest_of_the_basis_stays_random():
     """At an angle of 90 degrees and in the complement of the direction, the mean of u u^T is isotropic."""
     t = np.zeros(8)
@@ -246,6 +248,7 @@ def test_flax_layers_take_it_unchanged():
     assert plain.kernel[...].dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_radius_of_a_stack_under_jit_and_vmap():
     init = ini.rank_structured(spectrum=ini.truncated(2), normalize="radius", size=0.9)
     many = jax.jit(jax.vmap(lambda key: init(key, (2, 5, 5))))(jax.random.split(KEY, 3))

@@ -98,6 +98,7 @@ def test_knobs_give_the_rank_asked_for_in_every_family(dtype):
         np.testing.assert_allclose(measure((spectrum or family)(knob)(jnp.asarray(base))), target, rtol=rtol)
 
 
+@pytest.mark.slow
 def test_ends_and_derivative_of_the_knob():
     assert ini.knob_for_rank(10, family="power_law", size=10) == 0
     assert ini.knob_for_rank(10, family="exponential", size=10) == jnp.inf

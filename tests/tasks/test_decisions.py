@@ -246,6 +246,7 @@ def test_the_length_of_the_delay_may_be_traced():
     assert np.isnan(too_long.mask).any()
 
 
+@pytest.mark.slow
 def test_second_preset():
     two = functools.partial(tasks.two_alternative, preset="neurogym_2")
     context = functools.partial(tasks.context_decision, preset="neurogym_2")
