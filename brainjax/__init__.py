@@ -4,7 +4,8 @@ The rooms are sub-packages, imported when first used (``import brainjax`` itself
 
 * ``brainjax.linear``: deep linear learning dynamics; ``brainjax.tasks``: task generators;
 * ``brainjax.initializers``: rank-structured weights; ``brainjax.richness``: how far learning moved;
-  ``brainjax.recurrent``: rate networks; ``brainjax.training``: training loops; ``brainjax.data``: real data;
+  ``brainjax.recurrent``: rate networks; ``brainjax.credit``: credit-assignment rules;
+  ``brainjax.training``: training loops; ``brainjax.data``: real data;
 * ``brainjax.core``: what several topics share;
 * ``brainjax.sweep``: axes, plan, execution and store of large sweeps; ``brainjax.plots``: figures;
 * ``brainjax.catalog``, ``brainjax.claims``, ``brainjax.cli``: experiments, their claims and the command line.
@@ -16,7 +17,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _ROOMS = (
-    *("catalog", "claims", "cli", "core", "data", "initializers", "linear"),
+    *("catalog", "claims", "cli", "core", "credit", "data", "initializers", "linear"),
     *("plots", "recurrent", "richness", "sweep", "tasks", "training"),
 )
 
