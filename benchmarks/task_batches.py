@@ -7,6 +7,7 @@ are drawn inside a scan, as training does it, also on one core; all their inputs
 can be left out.
 """
 
+import abc
 import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ STEP, NOISE = 100, 1.0  # milliseconds; standard deviation of the noise of one s
 _ONE_CORE = {"NPROC": "1", "OMP_NUM_THREADS": "1"}
 
 
-class Environment:
+class Environment(abc.ABC):
     """Trials as a list of periods over an observation array that grows with them."""
 
     channels: ClassVar[int]
@@ -43,9 +44,9 @@ class Environment:
         self.truth = np.zeros(self.now // STEP, np.int64)
         return self.fill()
 
+    @abc.abstractmethod
     def fill(self) -> dict[str, Any]:
         """Draws the variables of a trial and fills in its observations and labels."""
-        raise NotImplementedError
 
     def within(self, period: str | None) -> slice:
         """The steps of a period, or all."""

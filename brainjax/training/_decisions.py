@@ -5,7 +5,7 @@ training, at a given loss as well as after given updates, and the kernel of the 
 the outputs of these tasks say "not yet" and are trivial.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from brainjax.core import checks, spectra
 from brainjax.core.types import Array, ArrayLike, PRNGKey, as_floats
-from brainjax.recurrent import RateNetwork, readout, sensitivities, states
+from brainjax.recurrent import RateNetwork, initial_network, readout, sensitivities, states
 from brainjax.richness import (
     factored_kernel,
     kernel_alignment,
@@ -29,7 +29,14 @@ from brainjax.richness import (
 from brainjax.tasks import DecisionTask, Trial
 from brainjax.training._loop import train
 
-__all__ = ["DecisionMeasures", "DecisionRun", "InitialMeasures", "cross_entropy", "learn_decisions"]
+__all__ = [
+    "DecisionMeasures",
+    "DecisionRun",
+    "InitialMeasures",
+    "cross_entropy",
+    "independent_networks",
+    "learn_decisions",
+]
 
 
 class DecisionMeasures(NamedTuple):
@@ -91,7 +98,7 @@ class DecisionRun(NamedTuple):
     at_level: DecisionMeasures
     """At the first window whose loss was at most the level; at the end of training if there was none."""
     updates_to_level: Array
-    """After how many updates that was; infinite if never."""
+    """After how many updates that was; -1 if never."""
     loss: Float[Array, " windows"]
     """Training loss, mean over every window of updates, in nats per step of a trial."""
     test_loss: Array
@@ -121,6 +128,30 @@ def cross_entropy(outputs: ArrayLike, trial: Trial) -> Array:
     label = (trial.labels[..., None] == classes).astype(o.dtype)  # no gather: its transpose is slow on a CPU
     each = jax.nn.logsumexp(o, axis=-1) - jnp.sum(label * o, axis=-1)
     return jnp.sum(weights * each) / jnp.sum(weights)
+
+
+def independent_networks(
+    key: PRNGKey, weights: Callable[[PRNGKey], Array], task: DecisionTask
+) -> tuple[RateNetwork, RateNetwork]:
+    """Two networks for a task, drawn independently in one way: one to train, and one for what chance gives.
+
+    They are drawn in a loop, so that a compiled program holds the initializer once.
+
+    Args:
+        key: typed PRNG key.
+        weights: draws the recurrent weights from a key; inputs and readout are drawn by `recurrent.initial_network`.
+        task: for the numbers of inputs and outputs.
+
+    Returns:
+        The networks.
+    """
+
+    def network(key: PRNGKey) -> RateNetwork:
+        for_weights, for_rest = jax.random.split(key)
+        return initial_network(for_rest, weights(for_weights), inputs=task.inputs, outputs=task.outputs)
+
+    both = lax.map(network, jax.random.split(key))
+    return jax.tree.map(lambda w: w[0], both), jax.tree.map(lambda w: w[1], both)
 
 
 def learn_decisions(

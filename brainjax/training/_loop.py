@@ -30,7 +30,7 @@ class TrainingRun(NamedTuple):
     at_level: Any
     """The parameters after the first window whose loss was at most ``level``; the last ones if there was none."""
     updates_to_level: Float[Array, ""]
-    """Updates after which that was; infinite if never."""
+    """Updates after which that was; -1 if never."""
 
 
 def train(
@@ -97,7 +97,7 @@ def train(
         batches = jax.vmap(lambda j: sample(jax.random.fold_in(key, j)))(numbers)
         state, losses = lax.scan(update, state, batches, unroll=min(unroll, window))
         mean = jnp.mean(losses)
-        new = jnp.isinf(reached) & (mean <= jnp.asarray(level).astype(mean.dtype))
+        new = (reached < 0) & (mean <= jnp.asarray(level).astype(mean.dtype))
         kept = jax.tree.map(lambda now, old: jnp.where(new, now, old), state[0], kept)
         return (state, kept, jnp.where(new, (first + window).astype(reached.dtype), reached)), mean
 
@@ -111,10 +111,10 @@ def train(
     with jax.numpy_dtype_promotion("standard"):
         memory = transform.init(params)
     _, of_loss = jax.eval_shape(lambda: update((params, memory), sample(key)))
-    never = jnp.asarray(jnp.inf, of_loss.dtype)
+    never = jnp.asarray(-1, of_loss.dtype)
     carry = ((params, memory), params, never), jnp.zeros(steps // window, of_loss.dtype)
     (((params, _), kept, reached), losses), records = scan_every(
         block, carry, steps=steps // every, observe=lambda carry: observe(carry[0][0][0])
     )
-    kept = jax.tree.map(lambda a, b: jnp.where(jnp.isinf(reached), a, b), params, kept)
+    kept = jax.tree.map(lambda a, b: jnp.where(reached < 0, a, b), params, kept)
     return TrainingRun(records, losses, params, kept, reached)

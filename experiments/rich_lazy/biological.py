@@ -38,7 +38,7 @@ import optax
 from ml_collections import ConfigDict
 
 from brainjax import claims as judge
-from brainjax import data, initializers, recurrent, tasks, training
+from brainjax import data, initializers, tasks, training
 from brainjax.claims import Claim
 from brainjax.core import spectra
 from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
@@ -54,7 +54,7 @@ DIMS = {
     **{name: ("record",) for name in MEASURES},
     **{f"level_{name}": () for name in MEASURES},
     **dict.fromkeys((*INITIAL, *MORE_RANKS), ()),
-    "updates_to_level": (),
+    "updates_to_level": (),  # -1 for a network that never got there
     "loss": ("window",),  # in training, nats per step
     "test_loss": (),
     "accuracy": (),
@@ -201,16 +201,11 @@ def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
     task = tasks.DECISION_TASKS[config.task]
     draw = synthetic(config) if config.part == "synthetic" else from_connectome(config)
 
-    def network(key: jax.Array) -> recurrent.RateNetwork:
-        for_weights, for_rest = jax.random.split(key)
-        return recurrent.initial_network(for_rest, draw(for_weights), inputs=task.inputs, outputs=task.outputs)
-
     for_networks, for_training = jax.random.split(key)
-    both = jax.lax.map(network, jax.random.split(for_networks))  # one program for the network and one to compare with
-    start, other = (jax.tree.map(lambda w, i=i: w[i], both) for i in (0, 1))
+    own, independent = training.independent_networks(for_networks, draw, task)
     found = training.learn_decisions(
         for_training,
-        start,
+        own,
         task=task,
         transform=optax.chain(optax.clip_by_global_norm(config.clip), optax.sgd(config.rate, momentum=config.momentum)),
         steps=config.steps,
@@ -221,9 +216,9 @@ def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
         probes=config.probes,
         kernel_probes=config.kernel_probes,
         tests=config.tests,
-        independent=other,
+        independent=independent,
     )
-    values = spectra.singular_values(start.recurrent)
+    values = spectra.singular_values(own.recurrent)
     return {
         **found.records._asdict(),
         **{f"level_{name}": value for name, value in found.at_level._asdict().items()},
@@ -291,7 +286,7 @@ def named(results: "xr.DataTree") -> Groups:
             found = both.sel(matching=matching, drop=True)
             found = found.assign_coords(arm=[arms_of(name)[int(i)] for i in found.arm.values])
             learned = (found.silent == 0) & (found.test_loss < GUESSING)
-            reached = learned & np.isfinite(found.updates_to_level)
+            reached = learned & (found.updates_to_level > 0)
             heard = {m: last(found, m).where(learned) for m in (*MEASURES, "null_alignment")}
             heard["level_kernel_alignment"] = last(found, "level_kernel_alignment").where(reached)
             heard["beyond_chance"] = heard["kernel_alignment"] - heard["null_alignment"]

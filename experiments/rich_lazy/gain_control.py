@@ -27,7 +27,7 @@ import optax
 from ml_collections import ConfigDict
 
 from brainjax import claims as judge
-from brainjax import initializers, recurrent, tasks, training
+from brainjax import initializers, tasks, training
 from brainjax.claims import Claim
 from brainjax.sweep import Axes, parts_of, product, seeds, static, traced
 
@@ -106,18 +106,15 @@ def sweep(config: ConfigDict) -> dict[str, Axes]:
 
 def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
     task = tasks.DECISION_TASKS[config.task]
-    weights = initializers.rank_structured(
+    start = initializers.rank_structured(
         spectrum=initializers.truncated(config.rank), gain=config.gain, normalize=config.normalize
     )
 
-    def network(key: jax.Array) -> recurrent.RateNetwork:
-        for_base, for_rest = jax.random.split(key)
-        base = weights(for_base, (config.units, config.units), jnp.result_type(float))
-        return recurrent.initial_network(for_rest, base, inputs=task.inputs, outputs=task.outputs)
+    def weights(key: jax.Array) -> jax.Array:
+        return start(key, (config.units, config.units), jnp.result_type(float))
 
     for_networks, for_training = jax.random.split(key)
-    both = jax.lax.map(network, jax.random.split(for_networks))
-    own, independent = (jax.tree.map(lambda w, i=i: w[i], both) for i in range(2))
+    own, independent = training.independent_networks(for_networks, weights, task)
     with jax.ensure_compile_time_eval():
         floor = float(task.entropy_floor())
     found = training.learn_decisions(
@@ -140,7 +137,7 @@ def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
         **{name: getattr(found.records, name)[-1] for name in MEASURES},
         **{f"level_{name}": getattr(found.at_level, name) for name in MEASURES},
         **{name: initial[name] for name in DIMS if name in initial},
-        "updates_to_level": jnp.where(jnp.isinf(found.updates_to_level), -1, found.updates_to_level),
+        "updates_to_level": found.updates_to_level,
         "final_loss": jnp.mean(found.loss[-max(1, found.loss.size // 5) :]) - floor,
         "accuracy": found.accuracy,
     }

@@ -88,7 +88,9 @@ def test_a_map_of_low_rank_has_the_identity_as_power_zero():
     np.testing.assert_allclose(end_to_end_rate(np.zeros((4, 5)), gradient, depth=3), 0 * gradient, atol=1e-14)
 
 
-@pytest.mark.parametrize("shape", [SHAPES["tall"]], ids=["tall"])
+@pytest.mark.parametrize(
+    "shape", [SHAPES["tall"], *(pytest.param(SHAPES[name], marks=pytest.mark.slow) for name in ("square", "flat"))]
+)
 def test_derivatives_with_respect_to_the_map(shape):
     w, gradient, direction = (jnp.asarray(np.random.default_rng(n).standard_normal(shape)) for n in range(3))
 

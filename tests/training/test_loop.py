@@ -61,7 +61,7 @@ def test_it_is_momentum_on_fresh_batches_written_out():
     first = int(np.argmax(windows <= level * (1 + 1e-9)))
     again = run_to(level * (1 + 1e-9))
     never = run_to(-1.0)
-    assert np.isinf(never.updates_to_level)
+    assert float(never.updates_to_level) == -1
     np.testing.assert_array_equal(never.at_level["w"], never.params["w"])
     assert float(again.updates_to_level) == 4 * (first + 1)
     np.testing.assert_allclose(again.at_level["w"], weights[4 * (first + 1)], rtol=1e-10)
@@ -91,6 +91,18 @@ TASK = tasks.DECISION_TASKS["two_alternative"]._replace(sample=functools.partial
 def a_network(seed):
     w = np.float32(np.random.default_rng(seed).normal(size=(UNITS, UNITS)) / np.sqrt(UNITS))
     return recurrent.initial_network(jax.random.key(seed), w, inputs=TASK.inputs, outputs=TASK.outputs)
+
+
+def test_independent_networks_are_those_of_two_keys():
+    def weights(key):
+        return jax.random.normal(key, (UNITS, UNITS), jnp.float32)
+
+    both = training.independent_networks(jax.random.key(4), weights, TASK)
+    for network, key in zip(both, jax.random.split(jax.random.key(4)), strict=True):
+        for_weights, for_rest = jax.random.split(key)
+        alone = recurrent.initial_network(for_rest, weights(for_weights), inputs=TASK.inputs, outputs=TASK.outputs)
+        jax.tree.map(np.testing.assert_array_equal, network, alone)
+    assert not np.allclose(both[0].recurrent, both[1].recurrent)
 
 
 def learn(network, other, steps=STEPS):
