@@ -7,7 +7,7 @@ the same too: differences to Gaussian weights are paired. Constraints act at the
 and clipped, unlike in the published runs; ``paper`` has 10,000 of their size, and 100 units.
 
 Run:  brainjax run rich_lazy/biological [--variant=quick|paper]
-Cost: about 8 min on 2 cores with the connectomes (quick: 15 s).
+Cost: under 10 min on 2 cores with the connectomes (quick: 30 s).
 
 The circuits, each with arms of its own:
 

@@ -5,7 +5,7 @@ asked whether the effect of rank is one of gain. Truncation at one norm makes th
 the only eigenvalue is close to a Gaussian number of standard deviation g.
 
 Run:  brainjax run rich_lazy/gain_control [--variant=quick]
-Cost: about 8 min on 2 cores (quick: 15 s).
+Cost: under 10 min on 2 cores (quick: 20 s).
 
 Rectified networks of independent Gaussian weights multiply the mean square of their activity by :math:`g^2/2` in every
 step, so that it dies out below :math:`g = \sqrt 2` and grows above (Kadmon & Sompolinsky 2015). On both sides ranks are

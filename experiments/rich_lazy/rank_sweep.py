@@ -4,7 +4,7 @@ Liu, Baratin, Cornford, Mihalas, Shea-Brown & Lajoie (ICLR 2024), their first fi
 (here 100 by default) learn three decision tasks from initial recurrent weights of one Frobenius norm and several ranks.
 
 Run:  brainjax run rich_lazy/rank_sweep [--variant=quick|paper]
-Cost: about 25 min on 2 cores (quick: 15 s; paper, 300 units and four ranks: some hours by estimate).
+Cost: under 30 min on 2 cores (quick: 25 s; paper, 300 units and four ranks: some hours by estimate).
 
 A base matrix of gain g is truncated to its largest singular values and brought back to its norm. With one seed all
 ranks share base matrix, input and readout weights, batches, probes and tests: differences to full rank are paired.
