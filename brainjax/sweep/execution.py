@@ -228,7 +228,8 @@ def _compile(plan: Plan, number: int) -> Any:
     executable = plan.lowered[number].compile(compiler_options=programs.compiler_options())
     hazard = programs.thread_hazard(executable.as_text() or "") if jax.default_backend() == "cpu" else None
     if hazard is None:
-        return executable
+        shared = plan.programs[number].shared
+        return (lambda *arguments: executable(*arguments, *shared)) if shared else executable
     # the compiler itself has put a solve into the program: run this point through a process after all
     exported = plan.programs[number].export(plan.width)
     return lambda *arguments: run_chunk(exported, arguments)

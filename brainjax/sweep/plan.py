@@ -148,7 +148,8 @@ def make_plan(
         dims: output name -> names of its axes; by default ``DIMS`` of the module that defines ``run``.
         check: called with the config of every grid point before anything is traced; by default that module's ``check``.
         precision: "float32" or "float64"; must agree with JAX's own setting, which is the default.
-        width: runs per chunk (at least 4). By default so that the live state stays in a core's cache.
+        width: runs per chunk (at least 4). By default so that the live state stays in a core's cache; where a single
+            run's does not, runs follow one another anyway and each is a chunk.
         workers: threads or processes; by default one per core that this process may use.
         independent: also fold the other coordinates into the key (by default all points share their seeds' keys).
         ragged: what to do when a static axis changes the outputs' shapes: "error", "pad" (NaN) or "tree" (DataTree).
@@ -196,6 +197,7 @@ def make_plan(
     live = max(program.live_bytes for program in traced)
     if width == "auto":
         chosen = programs.width_for(live) if jax.default_backend() == "cpu" else _accelerator_width(axes, live)
+        chosen = 1 if all(program.one_by_one for program in traced) else chosen
     else:
         chosen = width
     points = tuple(

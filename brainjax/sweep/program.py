@@ -30,6 +30,7 @@ _LAPACK = re.compile(r"(?:custom_call_target=\"|custom_call @)((?:lapack|blas)_\
 _SINGLE = re.compile(r"num_batch_dims ?= ?\"0\"")
 _CACHE_BYTES = 512 * 1024  # live state per core that stays in a second-level cache (measured; see benchmarks)
 _NARROWEST = 4  # chunks: sums over one run come out the same in any chunk at least as wide
+_SHARED_BYTES = 2**20  # constants from this size on are passed to a program, not written into it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,24 +59,37 @@ class Program:
         """
         return jax.default_backend() == "cpu" and 3 * self.live_bytes > _CACHE_BYTES
 
+    @functools.cached_property
+    def shared(self) -> tuple[jax.Array, ...]:
+        """Large constants of the program, such as a data set, on the device: what its executable takes last."""
+        return tuple(jax.device_put(const) for const in self.jaxpr.consts if _is_shared(const))
+
     def batched(self) -> Callable[..., list[jax.Array]]:
         """The program over a batch of runs: one array per argument in, one per output (sorted by name) out."""
         call = jex_core.jaxpr_as_fun(self.jaxpr)
+        return lambda *arguments: self._over_runs(call, arguments)
 
-        def sweep_chunk(*arguments):
-            if self.one_by_one:
-                return jax.lax.map(lambda values: call(*values), arguments)
-            return jax.vmap(call)(*arguments)
-
-        return sweep_chunk
+    def _over_runs(self, call: Callable[..., Any], arguments: Any) -> Any:
+        if self.one_by_one:
+            return jax.lax.map(lambda values: call(*values), arguments)
+        return jax.vmap(call)(*arguments)
 
     def specs(self, width: int) -> list[jax.ShapeDtypeStruct]:
         """Shapes of the arguments at a given chunk width."""
         return [jax.ShapeDtypeStruct((width,), np.dtype(dtype)) for _, dtype in self.arguments]
 
     def lower(self, width: int) -> jax.stages.Lowered:
-        """The StableHLO of one chunk."""
-        return jax.jit(self.batched()).lower(*self.specs(width))
+        """The StableHLO of one chunk, a function of the arguments and then of the shared constants."""
+        closed, count = self.jaxpr, len(self.arguments)
+
+        def sweep_chunk(*given):
+            shared = iter(given[count:])
+            consts = [next(shared) if _is_shared(const) else const for const in closed.consts]
+            call = jex_core.jaxpr_as_fun(jex_core.ClosedJaxpr(closed.jaxpr, consts))
+            return self._over_runs(call, given[:count])
+
+        shared_specs = [jax.ShapeDtypeStruct(c.shape, c.dtype) for c in closed.consts if _is_shared(c)]
+        return jax.jit(sweep_chunk).lower(*self.specs(width), *shared_specs)
 
     def export(self, width: int) -> bytes:
         """The program of one chunk as bytes that another process can load and compile."""
@@ -231,21 +245,29 @@ def width_for(live: int) -> int:
 
 
 def live_bytes(closed: Any) -> int:
-    """Live state of one run, in bytes: the largest loop carry (its constants included), or the largest value."""
-    return max(1, _live(closed.jaxpr))
+    """Live state of one run, in bytes: the largest loop carry (its constants included), or the largest value.
+
+    Constants that all runs share do not count.
+    """
+    shared = {(const.shape, np.dtype(const.dtype)) for const in closed.consts if _is_shared(const)}
+    return max(1, _live(closed.jaxpr, shared))
 
 
-def _live(jaxpr: Any) -> int:
+def _live(jaxpr: Any, shared: set[Any]) -> int:
+    def size(var: Any) -> int:
+        known = (getattr(var.aval, "shape", None), getattr(var.aval, "dtype", None))
+        return 0 if known in shared else _nbytes(var.aval)
+
     largest = 0
     for eqn in jaxpr.eqns:
         if eqn.primitive.name in ("scan", "while"):
             first, last = 0, None
             if eqn.primitive.name == "scan":
                 last = eqn.params["num_consts"] + eqn.params["num_carry"]
-            largest = max(largest, sum(_nbytes(var.aval) for var in eqn.invars[first:last]))
-        largest = max([largest, *(_live(inner) for inner in _inner(eqn))])
+            largest = max(largest, sum(size(var) for var in eqn.invars[first:last]))
+        largest = max([largest, *(_live(inner, shared) for inner in _inner(eqn))])
     if largest == 0:
-        largest = max([0, *(_nbytes(var.aval) for eqn in jaxpr.eqns for var in eqn.outvars)])
+        largest = max([0, *(size(var) for eqn in jaxpr.eqns for var in eqn.outvars)])
     return largest
 
 
@@ -270,6 +292,10 @@ def _constants(closed: Any):
                     if hasattr(item, "consts"):
                         yield from (c for c in item.consts if hasattr(c, "shape") and not _is_key(c))
             stack.extend(_inner(eqn))
+
+
+def _is_shared(value: Any) -> bool:
+    return getattr(value, "nbytes", 0) >= _SHARED_BYTES and not _is_key(value)
 
 
 def _is_key(value: Any) -> bool:
