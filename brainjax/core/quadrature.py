@@ -6,11 +6,21 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.polynomial import legendre
+from numpy.polynomial import chebyshev, legendre
 
 from brainjax.core.types import Array, Scalar
 
 __all__ = ["antiderivative", "evaluate_antiderivative", "integral", "nodes_between"]
+
+
+def _to_chebyshev(degree: int) -> np.ndarray:
+    """The matrix from a series of Legendre's polynomials, up to a degree, to one of Chebyshev's."""
+    columns = [np.ones(1), np.array([0.0, 1.0])]
+    for k in range(1, degree):
+        following = (2 * k + 1) * chebyshev.chebmulx(columns[k])
+        following[:k] -= k * columns[k - 1]
+        columns.append(following / (k + 1))
+    return np.stack([np.pad(column, (0, degree + 1 - column.size)) for column in columns[: degree + 1]], axis=1)
 
 
 @functools.cache
@@ -20,7 +30,8 @@ def _rule(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     degree = np.arange(order)
     to_series = (degree[:, None] + 0.5) * legendre.legvander(nodes, order - 1).T * weights
     series = legendre.legint(to_series, lbnd=-1, axis=0)
-    return nodes, weights, np.concatenate([legendre.legvander(nodes, order) @ series, series])
+    # Chebyshev's recurrence is the shortest to evaluate: it has no constants of its own
+    return nodes, weights, np.concatenate([legendre.legvander(nodes, order) @ series, _to_chebyshev(order) @ series])
 
 
 def nodes_between(lower: Scalar, upper: Scalar, order: int) -> Array:
@@ -48,7 +59,7 @@ def antiderivative(values: Array, lower: Scalar, upper: Scalar) -> tuple[Array, 
         upper: upper end of the interval.
 
     Returns:
-        The integral at the nodes, of shape (order,), and its Legendre series for `evaluate_antiderivative`: order + 1
+        The integral at the nodes, of shape (order,), and its Chebyshev series for `evaluate_antiderivative`: order + 1
         scalars, separate so that under ``vmap`` each is contiguous.
     """
     matrix = jnp.asarray(_rule(values.shape[0])[2], values.dtype)
@@ -60,8 +71,8 @@ def antiderivative(values: Array, lower: Scalar, upper: Scalar) -> tuple[Array, 
 def evaluate_antiderivative(series: Sequence[Scalar], x: Scalar, lower: Scalar, upper: Scalar) -> Scalar:
     """Evaluate the series of `antiderivative` at one point by Clenshaw's recurrence."""
     y = (2 * x - lower - upper) / (upper - lower)
-    top = len(series) - 1
-    ahead, here = jnp.zeros_like(y), series[top]
-    for k in range(top - 1, -1, -1):
-        ahead, here = here, series[k] + (2 * k + 1) / (k + 1) * y * here - (k + 1) / (k + 2) * ahead
-    return here
+    twice = 2 * y
+    ahead, here = jnp.zeros_like(y), series[-1]
+    for coefficient in series[-2:0:-1]:
+        ahead, here = here, coefficient + twice * here - ahead
+    return series[0] + y * here - ahead

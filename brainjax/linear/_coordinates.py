@@ -37,15 +37,32 @@ def _horner(u: Array, coefficients: list[float]) -> Array:
     return total
 
 
+@jax.custom_jvp
 def expm1_over(rate: Array, x: Array) -> Array:
     r"""The integral :math:`\int_0^x e^{ry}\,\mathrm dy = (e^{rx}-1)/r`, also for :math:`r \to 0`."""
     u = rate * x
-    small = jnp.abs(u) < 0.1
-    near = x * _horner(jnp.where(small, u, 0), [1 / math.factorial(k + 1) for k in range(12)])
-    far = jnp.expm1(jnp.where(small, 1, u)) / jnp.where(small, 1, rate)
-    return jnp.where(small, near, far)
+    tiny = jnp.abs(u) < float(jnp.finfo(u.dtype).eps)
+    return jnp.where(tiny, x, jnp.expm1(u) / jnp.where(tiny, 1, rate))
 
 
+@partial(expm1_over.defjvp, symbolic_zeros=True)
+def _expm1_over_jvp(primals, tangents):
+    rate, x = primals
+    rate_dot, x_dot = tangents
+    total = expm1_over(rate, x)
+    change = jnp.zeros_like(total)
+    if not isinstance(x_dot, SymbolicZero):
+        change = change + jnp.exp(rate * x) * x_dot
+    if not isinstance(rate_dot, SymbolicZero):
+        u = rate * x
+        small = jnp.abs(u) < 0.1
+        near = x**2 * _horner(jnp.where(small, u, 0), [(k + 1) / math.factorial(k + 2) for k in range(12)])
+        far = (x * jnp.exp(jnp.where(small, 1, u)) - total) / jnp.where(small, 1, rate)
+        change = change + jnp.where(small, near, far) * rate_dot
+    return total, change
+
+
+@jax.custom_jvp
 def log1p_over(rate: Array, x: Array) -> Array:
     r"""The inverse of `expm1_over` in its second argument, :math:`\ln(1 + rx)/r`, also for :math:`r \to 0`."""
     u = rate * x
@@ -53,6 +70,23 @@ def log1p_over(rate: Array, x: Array) -> Array:
     near = x * _horner(jnp.where(small, -u, 0), [1 / (k + 1) for k in range(13)])
     far = jnp.log1p(jnp.where(small, 1, u)) / jnp.where(small, 1, rate)
     return jnp.where(small, near, far)
+
+
+@partial(log1p_over.defjvp, symbolic_zeros=True)
+def _log1p_over_jvp(primals, tangents):
+    rate, x = primals
+    rate_dot, x_dot = tangents
+    total = log1p_over(rate, x)
+    change = jnp.zeros_like(total)
+    if not isinstance(x_dot, SymbolicZero):
+        change = change + x_dot / (1 + rate * x)
+    if not isinstance(rate_dot, SymbolicZero):
+        u = rate * x
+        small = jnp.abs(u) < 0.03
+        near = -(x**2) * _horner(jnp.where(small, -u, 0), [(k + 1) / (k + 2) for k in range(13)])
+        far = (x / (1 + jnp.where(small, 1, u)) - total) / jnp.where(small, 1, rate)
+        change = change + jnp.where(small, near, far) * rate_dot
+    return total, change
 
 
 class Coordinate(NamedTuple):

@@ -15,10 +15,10 @@ does not spoil a mean or a gradient; find them with `is_silent` and report how m
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Bool, Float
 
 from brainjax.core import checks
+from brainjax.core.similarity import direction, norm, over, product, representation_alignment, scaled, without_mean
 from brainjax.core.types import Array, ArrayLike, Scalar, as_floats
 
 __all__ = [
@@ -50,7 +50,7 @@ def kernel_alignment(k0: ArrayLike, k1: ArrayLike) -> Scalar:
         ValueError: if they are not square matrices of one size.
     """
     a, b = _pair(k0, k1)
-    return jnp.sum(_direction(a) * _direction(b))
+    return jnp.sum(direction(a) * direction(b))
 
 
 def centred_kernel_alignment(k0: ArrayLike, k1: ArrayLike) -> Scalar:
@@ -69,7 +69,7 @@ def centred_kernel_alignment(k0: ArrayLike, k1: ArrayLike) -> Scalar:
         ValueError: if they are not square matrices of one size.
     """
     a, b = _pair(k0, k1)
-    return jnp.sum(_direction(_centred(a)) * _direction(_centred(b)))
+    return jnp.sum(direction(_centred(a)) * direction(_centred(b)))
 
 
 def kernel_distance(k0: ArrayLike, k1: ArrayLike) -> Scalar:
@@ -88,7 +88,7 @@ def kernel_distance(k0: ArrayLike, k1: ArrayLike) -> Scalar:
         ValueError: if they are not square matrices of one size.
     """
     a, b = _pair(k0, k1)
-    apart = 0.5 * jnp.sum((_direction(a) - _direction(b)) ** 2)
+    apart = 0.5 * jnp.sum((direction(a) - direction(b)) ** 2)
     return jnp.where(is_silent(a) | is_silent(b), jnp.ones_like(apart), apart)
 
 
@@ -140,41 +140,6 @@ def kernel_velocity(kernels: ArrayLike, times: ArrayLike, *, angular: bool = Fal
     return (angle(steps) if angular else steps) / jnp.diff(moments)
 
 
-def representation_alignment(h0: ArrayLike, h1: ArrayLike, *, centred: bool = False) -> Scalar:
-    r"""Alignment of two representations of the same samples: the cosine of their Gram matrices :math:`H H^\top`.
-
-    .. math:: A = \frac{\|H_0^\top H_1\|_F^2}{\|H_0^\top H_0\|_F \, \|H_1^\top H_1\|_F}
-
-    It does not change under a rotation of the units, nor when either representation is multiplied by a number. Not
-    centred it is the representation alignment of :cite:`liu2024`; centred it is linear CKA
-    :cite:`kornblith2019`, which does not change either when a constant vector is added. The two differ widely for
-    rectified units, whose mean activity is large.
-
-    The smaller of the Gram matrices over samples and over units is formed.
-
-    Args:
-        h0: activity before, shape (samples, units).
-        h1: activity after for the same samples, shape (samples, units); the number of units may differ.
-        centred: whether to subtract the mean of every unit over the samples first.
-
-    Returns:
-        The alignment, between 0 and 1; 0 if a representation is zero (or, centred, constant).
-
-    Raises:
-        ValueError: if they are not matrices with the same number of samples.
-    """
-    a, b = as_floats(h0, h1)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[0]:
-        raise ValueError(f"h0 and h1 must have shapes (samples, units) with equal samples, got {a.shape} and {b.shape}")
-    if centred:
-        a, b = (_without_mean(h, 0, jnp.max(jnp.abs(h), axis=0, keepdims=True)) for h in (a, b))
-    a, b = scaled(a), scaled(b)
-    if a.shape[0] <= max(a.shape[1], b.shape[1]):
-        return jnp.sum(_direction(product(a, a.T)) * _direction(product(b, b.T)))
-    sizes = norm(product(a.T, a)) * norm(product(b.T, b))
-    return _over(jnp.sum(product(a.T, b) ** 2), sizes)
-
-
 def kernel_target_alignment(k: ArrayLike, y: ArrayLike, *, normalize: str = "frobenius") -> Scalar:
     r"""How much of a kernel points at the targets.
 
@@ -206,8 +171,8 @@ def kernel_target_alignment(k: ArrayLike, y: ArrayLike, *, normalize: str = "fro
     kernel, targets = scaled(kernel), scaled(targets.reshape(targets.shape[0], -1))
     along = jnp.sum(targets * product(kernel, targets))
     if normalize == "trace":
-        return _over(along, jnp.sum(targets**2) * jnp.trace(kernel))
-    return _over(along, norm(product(targets.T, targets)) * norm(kernel))
+        return over(along, jnp.sum(targets**2) * jnp.trace(kernel))
+    return over(along, norm(product(targets.T, targets)) * norm(kernel))
 
 
 def is_silent(kernel: ArrayLike) -> Bool[Array, ""]:
@@ -224,13 +189,6 @@ def is_silent(kernel: ArrayLike) -> Bool[Array, ""]:
 
 
 # ---------------------------------------------------------------- norms with finite derivatives, and safe proportions
-def norm(x: Array) -> Array:
-    """Frobenius norm with derivative 0 at 0."""
-    squares = jnp.sum(x**2)
-    none = squares == 0
-    return jnp.where(none, 0, jnp.sqrt(jnp.where(none, 1, squares)))
-
-
 def ratio_of_norms(change: Array, size: Array) -> Array:
     """``change / size``; from nothing, infinity or 0."""
     none = size == 0
@@ -244,40 +202,9 @@ def angle(distance: Array) -> Array:
     return jnp.where(none, 0, 2 * jnp.arcsin(jnp.sqrt(jnp.where(none, 1, distance) / 2)))
 
 
-def scaled(x: Array) -> Array:
-    """``x`` over its largest entry, so that squares neither overflow nor vanish.
-
-    The factor is a constant to derivatives: right for whatever does not depend on the scale of ``x``.
-    """
-    largest = lax.stop_gradient(jnp.max(jnp.abs(x)))
-    return x / jnp.where(largest == 0, 1, largest)
-
-
-def product(a: Array, b: Array) -> Array:
-    """Matrix product in full precision, also on accelerators that would round the factors."""
-    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
-
-
-def _direction(x: Array) -> Array:
-    x = scaled(x)
-    return _over(x, norm(x))
-
-
-def _over(x: Array, size: Array) -> Array:
-    none = size == 0
-    return jnp.where(none, jnp.zeros_like(x), x / jnp.where(none, 1, size))
-
-
-def _without_mean(x: Array, axis: int, size: Array) -> Array:
-    # What is constant along the axis up to rounding of numbers of this size has no direction, only noise.
-    rest = x - jnp.mean(x, axis=axis, keepdims=True)
-    rounding = 4 * jnp.finfo(x.dtype).eps * size
-    return jnp.where(jnp.max(jnp.abs(rest), axis=axis, keepdims=True) <= rounding, 0, rest)
-
-
 def _centred(kernel: Array) -> Array:
     size = jnp.max(jnp.abs(kernel), keepdims=True)
-    return _without_mean(_without_mean(kernel, 0, size), 1, size)
+    return without_mean(without_mean(kernel, 0, size), 1, size)
 
 
 def _square(name: str, kernel: Array) -> None:

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from brainjax.core import checks
+from brainjax.core.similarity import norm
 from brainjax.core.types import Array, ArrayLike, Scalar, as_floats
-from brainjax.richness._alignment import norm, ratio_of_norms
+from brainjax.richness._alignment import ratio_of_norms
 
 __all__ = ["linearisation_error", "linearised", "sign_similarity", "silent_units", "weight_change"]
 

@@ -25,8 +25,8 @@ from jax import lax
 from jaxtyping import Float
 
 from brainjax.core import checks
+from brainjax.core.similarity import product
 from brainjax.core.types import Array, ArrayLike, as_floats, is_concrete
-from brainjax.richness._alignment import product
 from brainjax.richness._budget import BUDGET, refuse_beyond
 
 __all__ = ["factored_kernel"]

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from brainjax.core.similarity import product
 from brainjax.core.types import Array
-from brainjax.richness._alignment import product
 from brainjax.richness._budget import BUDGET, refuse_beyond
 
 __all__ = ["explicit_kernel", "kernel_products"]

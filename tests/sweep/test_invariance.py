@@ -36,18 +36,25 @@ CODE = """
         return {"y": w[0], "loss": loss}
 
     if __name__ == "__main__":
-        solves, steps, workers, out, *named = sys.argv[1:]
+        solves, steps, *sweeps = sys.argv[1:]
         config = ConfigDict({"seed": 0, "lr": 0.1, "solves": int(solves), "steps": int(steps)}).lock()
-        axes = product(traced(lr=[0.01, 0.1]), seeds([int(name) for name in named]))
-        plan = make_plan(run, config, axes, workers=int(workers) or None, width=8)
-        print(plan)
-        execute(plan).to_netcdf(out, engine="h5netcdf")
+        for sweep in sweeps:
+            out, workers, *named = sweep.split()
+            axes = product(traced(lr=[0.01, 0.1]), seeds([int(name) for name in named]))
+            plan = make_plan(run, config, axes, workers=int(workers) or None, width=8)
+            print(plan)
+            execute(plan).to_netcdf(out, engine="h5netcdf")
 """
 
 
-def sweep(tmp_path, out, named, solves=0, steps=60, workers=0):
-    text = as_user.run(CODE, solves, steps, workers, out, *named, cwd=tmp_path)
-    return text, xr.load_dataset(tmp_path / out, engine="h5netcdf")
+def words(out, named, workers=0):
+    return " ".join(map(str, (out, workers, *named)))
+
+
+def sweeps(tmp_path, *each, solves=0, steps=60):
+    """What one process prints that runs the sweeps one after another, and their results."""
+    text = as_user.run(CODE, solves, steps, *(words(*one) for one in each), cwd=tmp_path)
+    return text, *(xr.load_dataset(tmp_path / out, engine="h5netcdf") for out, *_ in each)
 
 
 def same_runs(one, other):
@@ -56,10 +63,9 @@ def same_runs(one, other):
 
 
 def test_bitwise_the_same_over_seed_count_seed_order_and_workers(tmp_path):
-    text, whole = sweep(tmp_path, "whole.nc", range(40))
+    text, whole = sweeps(tmp_path, ("whole.nc", range(40)))
     assert "thread(s)" in text
-    _, few = sweep(tmp_path, "few.nc", [3, 17])
-    _, reverse = sweep(tmp_path, "reverse.nc", range(39, -1, -1), workers=1)
+    _, few, reverse = sweeps(tmp_path, ("few.nc", [3, 17]), ("reverse.nc", range(39, -1, -1), 1))
     same_runs(few, whole)
     same_runs(reverse, whole)
     assert np.unique(whole["y"].isel(lr=0, unit=0)).size == 40
@@ -67,11 +73,10 @@ def test_bitwise_the_same_over_seed_count_seed_order_and_workers(tmp_path):
 
 @pytest.mark.parametrize("solves", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_batched_solves_run_to_the_end_and_the_plan_says_how(tmp_path, solves):
-    text, whole = sweep(tmp_path, "whole.nc", range(48), solves=solves, steps=200)
+    text, whole, one = sweeps(tmp_path, ("whole.nc", range(48)), ("one.nc", [5, 44], 1), solves=solves, steps=200)
     assert "worker process(es), because the program holds" in text
     assert "deadlocks" in text
     assert np.isfinite(whole["y"]).all()
-    _, one = sweep(tmp_path, "one.nc", [5, 44], solves=solves, steps=200, workers=1)
     same_runs(one, whole)
 
 
@@ -80,14 +85,14 @@ def test_a_lost_worker_costs_its_chunk_only(tmp_path):
     code = CODE.replace(
         "execute(plan).to_netcdf",
         "import os, signal, subprocess\n"
-        "        def shoot(event):\n"
-        "            if event.done == 8:\n"
-        "                subprocess.run(['pkill', '-KILL', '-f', 'brainjax.sweep.worker', '--oldest'])\n"
-        "        execute(plan, progress=shoot).to_netcdf",
+        "            def shoot(event):\n"
+        "                if event.done == 8:\n"
+        "                    subprocess.run(['pkill', '-KILL', '-f', 'brainjax.sweep.worker', '--oldest'])\n"
+        "            execute(plan, progress=shoot).to_netcdf",
     ).replace("'--oldest'", "'--parent', str(os.getpid())")
-    out = as_user.run(code, 1, 200, 1, "shot.nc", *range(24), cwd=tmp_path)
+    out = as_user.run(code, 1, 200, words("shot.nc", range(24), 1), cwd=tmp_path)
     assert "worker process" in out
-    _, whole = sweep(tmp_path, "whole.nc", range(24), solves=1, steps=200, workers=1)
+    _, whole = sweeps(tmp_path, ("whole.nc", range(24), 1), solves=1, steps=200)
     xr.testing.assert_identical(xr.load_dataset(tmp_path / "shot.nc", engine="h5netcdf"), whole)
 
 
