@@ -31,6 +31,8 @@ _MODULES = (
     "recurrent_kernel",
     "rank_sweep",
     "recurrent_training",
+    "credit_rules",
+    "credit_training",
 )
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "How often every method is measured.", lower_bound=1)
 _JSON = flags.DEFINE_string("json", None, "File for everything that was measured.")

@@ -26,3 +26,4 @@ from brainjax.claims._judge import interval as interval
 from brainjax.claims._judge import spread_decreasing as spread_decreasing
 from brainjax.claims._judge import spread_increasing as spread_increasing
 from brainjax.claims._judge import within as within
+from brainjax.claims._published import agrees_with as agrees_with

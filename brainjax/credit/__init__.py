@@ -28,6 +28,11 @@ from brainjax.credit._layers import dense as dense
 from brainjax.credit._layers import flatten as flatten
 from brainjax.credit._layers import mirrored as mirrored
 from brainjax.credit._layers import upsample_conv as upsample_conv
+from brainjax.credit._linear import linear_asymmetry as linear_asymmetry
+from brainjax.credit._linear import linear_flow as linear_flow
+from brainjax.credit._linear import linear_levels as linear_levels
+from brainjax.credit._linear import linear_predictors as linear_predictors
+from brainjax.credit._linear import linear_two_layer_levels as linear_two_layer_levels
 from brainjax.credit._measures import angle_to_backprop as angle_to_backprop
 from brainjax.credit._measures import angles as angles
 from brainjax.credit._measures import class_alignment as class_alignment

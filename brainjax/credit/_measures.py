@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from brainjax.core import checks
-from brainjax.core.types import Array, ArrayLike, PRNGKey, as_floats
+from brainjax.core.similarity import linear_cka
+from brainjax.core.types import Array, PRNGKey
 from brainjax.credit._feedback import backprop
 from brainjax.credit._interface import Batch, Params, Rule
 from brainjax.credit._layers import mirrored
@@ -95,55 +96,6 @@ def class_alignment(
     """
     own = jnp.asarray(prototypes)[jnp.asarray(labels)]
     return jnp.mean(jax.vmap(_cosine)(rising.reshape(rising.shape[0], -1), own.reshape(own.shape[0], -1)))
-
-
-def linear_cka(x: ArrayLike, y: ArrayLike, *, debiased: bool = False) -> Float[Array, ""]:
-    r"""Linear centred kernel alignment :cite:`kornblith2019` between two sets of features of the same examples.
-
-    .. math:: \frac{\mathrm{HSIC}(X X^\top, Y Y^\top)}{\sqrt{\mathrm{HSIC}(X X^\top, X X^\top)\,
-       \mathrm{HSIC}(Y Y^\top, Y Y^\top)}}
-
-    It is 1 for features that differ by a rotation and a common scale, not for every invertible linear map. With few
-    distinct rows, such as one prototype per class, or few examples, the plain value is far above zero for unrelated
-    features: compare with an untrained network and shuffled labels. ``debiased`` uses the unbiased estimate of
-    HSIC :cite:`song2012`, whose expectation is zero for independent features; it can be negative.
-
-    Args:
-        x: features, (examples, ...).
-        y: other features of the same examples.
-        debiased: needs four examples or more.
-
-    Returns:
-        The alignment, at most 1; 0 if features do not vary.
-
-    Raises:
-        ValueError: if the examples differ in number, or are too few.
-    """
-    x, y = as_floats(x, y)
-    if x.shape[0] != y.shape[0]:
-        raise ValueError(f"x and y must hold the same examples, got {x.shape[0]} and {y.shape[0]}")
-    checks.at_least("number of examples", x.shape[0], 4 if debiased else 2)
-    x, y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
-    x, y = x - jnp.mean(x, 0, keepdims=True), y - jnp.mean(y, 0, keepdims=True)  # of either estimate, for precision
-    if debiased:
-        k, l = _hollow(x), _hollow(y)
-        cross, own_x, own_y = _unbiased_hsic(k, l), _unbiased_hsic(k, k), _unbiased_hsic(l, l)
-    else:
-        cross, own_x, own_y = jnp.sum((x.T @ y) ** 2), jnp.sum((x.T @ x) ** 2), jnp.sum((y.T @ y) ** 2)
-    varies = (own_x > 0) & (own_y > 0)
-    return jnp.where(varies, cross / jnp.sqrt(jnp.where(varies, own_x * own_y, 1)), 0)
-
-
-def _hollow(x: Array) -> Array:
-    gram = x @ x.T
-    return gram * (1 - jnp.eye(x.shape[0], dtype=x.dtype))
-
-
-def _unbiased_hsic(k: Array, l: Array) -> Array:
-    n = k.shape[0]
-    rows_k, rows_l = jnp.sum(k, 1), jnp.sum(l, 1)
-    whole = jnp.sum(rows_k) * jnp.sum(rows_l) / ((n - 1) * (n - 2))
-    return (jnp.sum(k * l) + whole - 2 * jnp.sum(rows_k * rows_l) / (n - 2)) / (n * (n - 3))
 
 
 def _pairs(forward: Weights, feedback: Weights) -> list[tuple[Array, Array]]:

@@ -1,5 +1,6 @@
 """Training loops that compile to one program: gradient descent with records, decision tasks, epochs over real data."""
 
+from brainjax.training._checkpoints import Checkpoints as Checkpoints
 from brainjax.training._decisions import DecisionMeasures as DecisionMeasures
 from brainjax.training._decisions import DecisionRun as DecisionRun
 from brainjax.training._decisions import InitialMeasures as InitialMeasures
@@ -14,14 +15,19 @@ from brainjax.training._epochs import evaluate as evaluate
 from brainjax.training._epochs import one_epoch as one_epoch
 from brainjax.training._epochs import random_order as random_order
 from brainjax.training._epochs import split_rows as split_rows
-from brainjax.training._images import ImageTask as ImageTask
-from brainjax.training._images import image_task as image_task
+from brainjax.training._fit import EarlyStopping as EarlyStopping
+from brainjax.training._fit import FitRun as FitRun
+from brainjax.training._fit import fit as fit
 from brainjax.training._functional import Functional as Functional
 from brainjax.training._functional import ModuleState as ModuleState
 from brainjax.training._functional import StepInfo as StepInfo
 from brainjax.training._functional import functional as functional
 from brainjax.training._functional import supervised_state as supervised_state
 from brainjax.training._functional import supervised_step as supervised_step
+from brainjax.training._images import ImageTask as ImageTask
+from brainjax.training._images import image_task as image_task
 from brainjax.training._loop import TrainingRun as TrainingRun
 from brainjax.training._loop import train as train
 from brainjax.training._moments import recorded_at as recorded_at
+from brainjax.training._tuning import TunedRun as TunedRun
+from brainjax.training._tuning import tuned_epochs as tuned_epochs

@@ -42,15 +42,24 @@ class Evaluation(NamedTuple):
 def random_order(key: PRNGKey, rows: Int[ArrayLike, " n"]) -> Int32[Array, " n"]:
     """The same rows in random order.
 
-    They are sorted once by random words of 32 bits: half the time of `jax.random.permutation` on a CPU, which sorts
-    twice. Two rows with the same word, of which there is one pair in two orders of 60,000, keep an order of their own.
+    They are sorted by random numbers of at least 32 bits. Two rows with the same number, of which there is one pair in
+    two orders of 60,000, keep their order; all others are in either order with the same probability. On a CPU this
+    takes a fifth of the time of `jax.random.permutation`.
 
     Args:
         key: typed PRNG key.
         rows: numbers of rows, of shape (n,).
     """
     rows = jnp.asarray(rows, jnp.int32)
-    return lax.sort((jax.random.bits(key, rows.shape, jnp.uint32), rows), num_keys=1, is_stable=False)[1]
+    n = rows.shape[0]
+    places = jnp.arange(n, dtype=jnp.uint32)
+    low = max(1, (n - 1).bit_length())  # bits of a place; those above it in a word are random
+    order = places
+    # Pass after pass from the lowest bits on, each of which keeps the order of the one before where bits are equal. A
+    # sort of words is three times as fast as one of pairs, even in two passes.
+    for words in jax.random.bits(key, (math.ceil(32 / (32 - low)), n), jnp.uint32):
+        order = order[lax.sort((words << low) | places) & ((1 << low) - 1)]
+    return rows[order]
 
 
 def split_rows(key: PRNGKey, n: int, *, held_out: int) -> tuple[Int32[Array, " train"], Int32[Array, " held"]]:
@@ -206,7 +215,7 @@ def evaluate(
         chosen = jnp.minimum(places, n - 1)
         outputs, wanted = predict(images[chosen]), labels[chosen].astype(jnp.int32)
         loss = -jnp.take_along_axis(jax.nn.log_softmax(outputs), wanted[:, None], 1)[:, 0]
-        right = (jnp.argmax(outputs, 1) == wanted) & jnp.all(jnp.isfinite(outputs), 1)
+        right = (jnp.argmax(outputs, 1).astype(wanted.dtype) == wanted) & jnp.all(jnp.isfinite(outputs), 1)
         return jnp.sum(jnp.where(real, loss, 0)), jnp.sum((real & right).astype(loss.dtype))
 
     losses, right = lax.map(one_block, starts)
