@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from brainjax import credit
+from brainjax.credit._layers import folded_convolution, patch_convolution
 from tests.credit.golden import BATCH, FORWARD, KEY, NET, PARAMS, filled, started
 
 pytestmark = pytest.mark.slow  # most of it is compilation; the golden numbers run in make test
@@ -227,3 +228,21 @@ def test_bad_batches_weights_and_hyperparameters_are_refused():
     refuse(
         "targets must have shape", image.grads, params, credit.Batch(jnp.ones((2, 4, 4, 1)), jnp.ones((2, 4, 4))), KEY
     )
+
+
+@pytest.mark.parametrize(("side", "stride"), [(3, 2), (5, 1)])
+def test_convolutions_by_patches_and_by_folded_kernels_are_those_of_xla(side, stride):
+    rng = np.random.default_rng(side)
+    kernel, x = jnp.asarray(rng.normal(size=(side, side, 2, 3))), jnp.asarray(rng.normal(size=(2, 6, 4, 2)))
+
+    def direct(kernel, x, step):
+        edges = [(side // 2,) * 2] * 2
+        return jax.lax.conv_general_dilated(
+            x, kernel, (step, step), edges, dimension_numbers=("NHWC", "HWIO", "NHWC"), preferred_element_type=x.dtype
+        )
+
+    large = jnp.repeat(jnp.repeat(x, 2, 1), 2, 2)
+    expected = jax.jit(lambda: (direct(kernel, x, stride), direct(kernel, large, 1)))()
+    found = jax.jit(lambda: (patch_convolution(kernel, x, stride), folded_convolution(kernel, x, 2)))()
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
