@@ -49,9 +49,9 @@ def numpy_split() -> tuple[Any, ...]:
 
 def _batches() -> Callable[..., Any]:
     """What makes a batch of rows, from the arrays of the data set: arguments of the program, not constants in it."""
-    from brainjax import credit, training
+    from brainjax import credit, data
 
-    task = training.image_task("fashion_mnist")
+    task = data.image_task("fashion_mnist")
 
     def fetch(rows, images, labels):
         return credit.Batch(*task._replace(images=images, labels=labels).batch(rows))
@@ -76,9 +76,9 @@ def epochs_of(name: str, settings: Settings, seed_count: int) -> dict[str, float
     import jax
     import jax.numpy as jnp
 
-    from brainjax import training
+    from brainjax import data, training
 
-    fetch, rule, task = _batches(), _rule(name, settings), training.image_task("fashion_mnist")
+    fetch, rule, task = _batches(), _rule(name, settings), data.image_task("fashion_mnist")
 
     def epoch(state, key, images, labels):
         state, info = training.one_epoch(
@@ -117,9 +117,9 @@ def interface(name: str, settings: Settings) -> dict[str, float]:
     import jax
     import jax.numpy as jnp
 
-    from brainjax import training
+    from brainjax import data, training
 
-    fetch, rule, task = _batches(), _rule(name, settings), training.image_task("fashion_mnist")
+    fetch, rule, task = _batches(), _rule(name, settings), data.image_task("fashion_mnist")
     key = jax.random.key(0)
     update_count = 12_800 // settings.batch
     rows = training.random_order(key, jnp.arange(IMAGES, dtype=jnp.int32))[: update_count * settings.batch]

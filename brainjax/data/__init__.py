@@ -18,3 +18,5 @@ from brainjax.data._places import find as find
 from brainjax.data._places import user_folder as user_folder
 from brainjax.data._registry import DATASETS as DATASETS
 from brainjax.data._registry import DataSet as DataSet
+from brainjax.data._tasks import ImageTask as ImageTask
+from brainjax.data._tasks import image_task as image_task

@@ -24,8 +24,6 @@ from brainjax.training._functional import StepInfo as StepInfo
 from brainjax.training._functional import functional as functional
 from brainjax.training._functional import supervised_state as supervised_state
 from brainjax.training._functional import supervised_step as supervised_step
-from brainjax.training._images import ImageTask as ImageTask
-from brainjax.training._images import image_task as image_task
 from brainjax.training._loop import TrainingRun as TrainingRun
 from brainjax.training._loop import train as train
 from brainjax.training._moments import recorded_at as recorded_at

@@ -37,6 +37,7 @@ from brainjax import claims as judge
 from brainjax import credit, training
 from brainjax.claims import Claim
 from brainjax.core.similarity import cka_matrix
+from brainjax.data import image_task
 from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
@@ -114,7 +115,7 @@ def sweep(config: ConfigDict) -> dict[str, Axes]:
 
 
 def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
-    task = training.image_task(config.data)
+    task = image_task(config.data)
     net = credit.mlp([task.size, *[config.width] * config.hidden, len(task.classes)], config.activation)
     optimiser = credit.sgd(1.0, clip=config.clip)
     counter_current = credit.make("counter_current", net, loss="mlp", forward=optimiser, feedback=optimiser)

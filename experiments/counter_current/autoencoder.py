@@ -34,6 +34,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import credit, training
 from brainjax.claims import Claim
+from brainjax.data import image_task
 from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
@@ -110,7 +111,7 @@ def sweep(config: ConfigDict) -> dict[str, Axes]:
 
 
 def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
-    task = training.image_task(config.data)
+    task = image_task(config.data)
     pixels = functools.partial(fractions, white=task.white, pad=config.pad)
     net = credit.autoencoder(jax.eval_shape(pixels, task.images[:1]).shape[1:], channels=config.channels)
     for_weights, for_rows, for_order = jax.random.split(key, 3)
@@ -191,7 +192,7 @@ def falling(rate: Any, share: Any, last: Any) -> Any:
 @functools.cache
 def linear_errors(data: str, pad: int, tests: int, components: int) -> tuple[float, float]:
     """Test errors of the mean training image and of so many principal components, over all pixels and the frame."""
-    task = training.image_task(data)
+    task = image_task(data)
     train, test = (
         np.asarray(images).reshape(len(images), -1).astype(np.float32) / task.white
         for images in (task.images, task.test_images)
@@ -275,7 +276,7 @@ def draw_images(ax: Any, arms: dict[str, "xr.Dataset"]) -> None:
     """Test images in the first row, and what the first seed of each arm makes of them below."""
     first = next(iter(arms.values()))
     own = {name: setting(first, name) for name in ("data", "pad", "shows")}
-    task = training.image_task(own["data"])
+    task = image_task(own["data"])
     images = np.asarray(fractions(task.test_images[: own["shows"]], white=task.white, pad=own["pad"]))[..., 0]
     rows = {"image": images} | {NAMES[name]: data["shown"].isel(seed=0).values for name, data in arms.items()}
     side = images.shape[-1] + 1  # with a white line between images

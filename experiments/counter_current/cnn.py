@@ -45,6 +45,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import credit, training
 from brainjax.claims import Claim
+from brainjax.data import image_task
 from brainjax.sweep import Axes, parts_of, product, seeds, setting, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
@@ -129,7 +130,7 @@ def sweep(config: ConfigDict) -> dict[str, Axes]:
 
 
 def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
-    task = training.image_task(config.data)
+    task = image_task(config.data)
     shape = jax.eval_shape(lambda images: task.inputs(images, flat=False, pad=config.pad), task.images[:1]).shape[1:]
     net = credit.cnn(
         shape,

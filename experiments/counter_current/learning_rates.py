@@ -29,6 +29,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import credit, training
 from brainjax.claims import Claim
+from brainjax.data import image_task
 from brainjax.sweep import Axes, parts_of, product, seeds, static, traced
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
@@ -102,7 +103,7 @@ def sweep(config: ConfigDict) -> dict[str, Axes]:
 
 
 def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
-    task = training.image_task(config.data)
+    task = image_task(config.data)
     net = credit.mlp([task.size, *[config.width] * config.hidden, len(task.classes)], config.activation)
     optimiser = credit.sgd(1.0, clip=config.clip)
     rule = credit.make("counter_current", net, loss="mlp", forward=optimiser, feedback=optimiser)

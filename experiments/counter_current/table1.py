@@ -39,6 +39,7 @@ from ml_collections import ConfigDict
 from brainjax import claims as judge
 from brainjax import credit, training
 from brainjax.claims import Claim
+from brainjax.data import ImageTask, image_task
 from brainjax.sweep import Axes, parts_of, product, seeds, setting, static
 
 if TYPE_CHECKING:  # what only the figure needs is imported when it is drawn
@@ -189,7 +190,7 @@ class Learner(NamedTuple):
     outputs: Callable[[credit.State, jax.Array], jax.Array]  # of a state, to images given as bytes
 
 
-def learner(key: jax.Array, config: ConfigDict, task: training.ImageTask, rows: jax.Array, name: str) -> Learner:
+def learner(key: jax.Array, config: ConfigDict, task: ImageTask, rows: jax.Array, name: str) -> Learner:
     """The rule or baseline of this name, from the key's initial weights."""
     setting, (for_forward, for_rest) = SETTINGS[name], jax.random.split(key)
     sizes = [task.size, *[config.width] * config.hidden, len(task.classes)]
@@ -216,7 +217,7 @@ def learner(key: jax.Array, config: ConfigDict, task: training.ImageTask, rows: 
 
 
 def last_hidden(
-    key: jax.Array, net: credit.Network, task: training.ImageTask, rows: jax.Array
+    key: jax.Array, net: credit.Network, task: ImageTask, rows: jax.Array
 ) -> Callable[[jax.Array], jax.Array]:
     """The last hidden level of an untrained network, standardised over a tenth of the training images."""
     weights = credit.init_forward(key, net)
@@ -230,7 +231,7 @@ def last_hidden(
 
 
 def run(key: jax.Array, config: ConfigDict) -> dict[str, jax.Array]:
-    task = training.image_task(config.data, config.folder or None)
+    task = image_task(config.data, config.folder or None)
     for_weights, for_rows, for_order = jax.random.split(key, 3)
     rows, held = training.split_rows(for_rows, task.images.shape[0], held_out=config.held_out)
     own = learner(for_weights, config, task, rows, config.rule)

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Int32, UInt8
 
-from brainjax import data
 from brainjax.core.types import Array, ArrayLike
+from brainjax.data._images import Images, load, scaled
 
 __all__ = ["ImageTask", "image_task"]
 
@@ -50,7 +50,7 @@ class ImageTask(NamedTuple):
         images = jnp.asarray(images)
         if pad:
             images = jnp.pad(images, [(0, 0), (pad, pad), (pad, pad)] + [(0, 0)] * (images.ndim - 3))
-        floats = data.scaled(images, white=self.white, mean=self.mean, deviation=self.deviation)
+        floats = scaled(images, white=self.white, mean=self.mean, deviation=self.deviation)
         if flat:
             return einops.rearrange(floats, "b ... -> b (...)")
         return floats if floats.ndim == 4 else einops.rearrange(floats, "b h w -> b h w 1")
@@ -87,7 +87,7 @@ def image_task(
         FileNotFoundError: if the files are not on this machine.
     """
     learn, judge = (
-        _first(argument, data.load(name, split=argument, folder=folder), count)
+        _first(argument, load(name, split=argument, folder=folder), count)
         for argument, count in (("train", train), ("test", test))
     )
     axes = (0, 1, 2)
@@ -99,7 +99,7 @@ def image_task(
     return ImageTask(images, labels, test_images, test_labels, mean, deviation, learn.white, learn.classes)
 
 
-def _first(argument: str, images: data.Images, count: int | None) -> data.Images:
+def _first(argument: str, images: Images, count: int | None) -> Images:
     n = len(images.labels)
     if count is not None and not 1 <= count <= n:
         raise ValueError(f"{argument}: must be from 1 to the {n} images of the split, got {count}")

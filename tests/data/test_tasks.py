@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from brainjax import data, training
+from brainjax import data
 
 
 @pytest.fixture(scope="module")
 def task():
-    return training.image_task("digits")
+    return data.image_task("digits")
 
 
 def test_inputs_are_standardised_over_the_training_split(task):
@@ -45,12 +45,12 @@ def test_a_batch_is_rows_of_the_training_split(task, how):
 
 
 def test_it_is_read_once_and_can_be_cut(task):
-    assert training.image_task("digits") is task
-    few = training.image_task("digits", train=40, test=7)
+    assert data.image_task("digits") is task
+    few = data.image_task("digits", train=40, test=7)
     assert (few.images.shape[0], few.test_images.shape[0]) == (40, 7)
     np.testing.assert_array_equal(few.images, task.images[:40])
     np.testing.assert_allclose(np.asarray(few.inputs(few.images)).mean(), 0, atol=1e-6)
     assert few.images.dtype == jnp.uint8
     assert len(few.classes) == 10
     with pytest.raises(ValueError, match=r"train: must be from 1 to the .* images of the split, got 0"):
-        training.image_task("digits", train=0)
+        data.image_task("digits", train=0)
