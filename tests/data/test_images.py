@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -141,6 +142,8 @@ def test_digits_are_read_from_the_table_that_scikit_learn_brings(places, monkeyp
     (package / "datasets" / "data" / "digits.csv.gz").write_bytes(gzip.compress(content))
     (package / "__init__.py").write_text("raise AssertionError('must not be imported')")
     monkeypatch.syspath_prepend(str(places["argument"]))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:  # of another test
+        monkeypatch.delitem(sys.modules, name)
     files.expect(monkeypatch, "digits", {"digits.csv": content})
     train, test = data.load("digits"), data.load("digits", split="test")
     assert (train.images.shape, test.images.shape, train.white) == ((1437, 8, 8), (3, 8, 8), 16)

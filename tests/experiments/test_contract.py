@@ -19,14 +19,11 @@ NAMES = sorted(
     str(path.relative_to(ROOT / "experiments").with_suffix("")) for path in (ROOT / "experiments").rglob("*.py")
 )
 
-# The quick variants that run in `make test`: the main job, and one or two of every other subject. Compiling is most of
-# their time; `make test-all` runs every one.
+# The quick variants that run in `make test`: the main job, and the shortest. Compiling is most of their time;
+# `make test-all` runs every one.
 ALWAYS = (
     "critical_periods/deficit_window",
-    "linear/neural_race",
     "rich_lazy/aligned_exception",
-    "rich_lazy/gain_control",
-    "transfer/growing_observations",
 )
 QUICK = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in NAMES]
 

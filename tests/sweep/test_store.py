@@ -168,10 +168,6 @@ SLOW = """
 """
 
 
-SEEDS = 24
-RUNS = 4 * SEEDS  # twelve chunks
-
-
 def read(path):
     import xarray as xr
 
@@ -183,9 +179,9 @@ def stored_runs(folder):
 
 
 def test_a_kill_loses_only_the_blocks_in_progress(tmp_path):
-    as_user.run(SLOW, "-", SEEDS, "whole.nc", cwd=tmp_path)
+    as_user.run(SLOW, "-", 40, "whole.nc", cwd=tmp_path)
     store = tmp_path / "store"
-    process = as_user.start(SLOW, store, SEEDS, "killed.nc", cwd=tmp_path)
+    process = as_user.start(SLOW, store, 40, "killed.nc", cwd=tmp_path)
     deadline = time.monotonic() + 100
     while not list((store / "blocks").glob("*.nc")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
@@ -194,18 +190,18 @@ def test_a_kill_loses_only_the_blocks_in_progress(tmp_path):
     assert not (tmp_path / "killed.nc").exists(), "the sweep was over before the kill: make it longer"
     finished = stored_runs(store)
     kept = {path.name: path.stat().st_mtime_ns for path in (store / "blocks").glob("*.nc")}
-    assert 0 < finished < RUNS
-    out = as_user.run(SLOW, store, SEEDS, "resumed.nc", cwd=tmp_path)
-    assert out.splitlines()[0] == f"progress {finished} {RUNS}"
+    assert 0 < finished < 160
+    out = as_user.run(SLOW, store, 40, "resumed.nc", cwd=tmp_path)
+    assert out.splitlines()[0] == f"progress {finished} 160"
     assert read(tmp_path / "resumed.nc").identical(read(tmp_path / "whole.nc"))
     for name, modified in kept.items():
         assert (store / "blocks" / name).stat().st_mtime_ns == modified
-    assert stored_runs(store) == RUNS
+    assert stored_runs(store) == 160
 
 
 def test_ctrl_c_keeps_every_finished_chunk(tmp_path):
     store = tmp_path / "store"
-    process = as_user.start(SLOW, store, SEEDS, "stopped.nc", cwd=tmp_path)
+    process = as_user.start(SLOW, store, 40, "stopped.nc", cwd=tmp_path)
     line = ""
     for line in process.stdout:
         if int(line.split()[1]) >= 24:
@@ -236,11 +232,11 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path):
     """
     code = code.split("        show = ")[0] + limit.lstrip("\n")
     store = tmp_path / "store"
-    out = as_user.run(code, store, SEEDS, "-", cwd=tmp_path)
+    out = as_user.run(code, store, 40, "-", cwd=tmp_path)
     assert "one line:" in out
     assert "the same command continues" in out
     finished = stored_runs(store)
-    assert 0 < finished < RUNS
+    assert 0 < finished < 160
     assert not list((store / "blocks").glob("*.part"))
-    out = as_user.run(SLOW, store, SEEDS, "resumed.nc", cwd=tmp_path)
-    assert out.splitlines()[0] == f"progress {finished} {RUNS}"
+    out = as_user.run(SLOW, store, 40, "resumed.nc", cwd=tmp_path)
+    assert out.splitlines()[0] == f"progress {finished} 160"
