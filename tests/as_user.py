@@ -1,6 +1,7 @@
 """Running code as a user would: a fresh process, one CPU device, no XLA_FLAGS, float32 unless asked otherwise."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -15,6 +16,11 @@ def environment(**extra: str) -> dict[str, str]:
     return {**clean, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "default", **extra}
 
 
+def _heed_interrupts() -> None:
+    """A shell's background jobs, and their children, ignore Ctrl-C; a user's command does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(code: str, *arguments: object, cwd: Path, **extra: str) -> subprocess.Popen[str]:
     """Starts a script in ``cwd`` and returns its process."""
     script = cwd / "as_user_script.py"
@@ -26,6 +32,7 @@ def start(code: str, *arguments: object, cwd: Path, **extra: str) -> subprocess.
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_interrupts,
     )
 
 

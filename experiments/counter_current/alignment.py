@@ -252,7 +252,9 @@ def draw_course(ax: Any, arms: dict[str, "xr.Dataset"]) -> None:
     plots.curves(weights, "record", hue="layer", ax=ax, legend=False)
     ax.set(xlabel="updates", ylabel=r"$\cos(U_l, V_l^\top)$, both learn")
     over_updates(ax, weights.record.values)
-    ax.legend(title="layer", alignment="left", ncols=2, fontsize=6.5, handlelength=2.8, columnspacing=0.8)
+    ax.legend(
+        title="layer", loc=(0.44, 0.17), alignment="left", ncols=2, fontsize=6.5, handlelength=2.8, columnspacing=0.8
+    )
 
 
 def over_updates(ax: Any, at: np.ndarray) -> None:

@@ -19,12 +19,8 @@ NAMES = sorted(
     str(path.relative_to(ROOT / "experiments").with_suffix("")) for path in (ROOT / "experiments").rglob("*.py")
 )
 
-# The quick variants that run in `make test`: the main job, and the shortest. Compiling is most of their time;
-# `make test-all` runs every one.
-ALWAYS = (
-    "critical_periods/deficit_window",
-    "rich_lazy/aligned_exception",
-)
+# The quick variant that runs in `make test`: the main job's. Compiling is most of their time; `make test-all` runs all.
+ALWAYS = ("critical_periods/deficit_window",)
 QUICK = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in NAMES]
 
 
