@@ -1,13 +1,14 @@
 """Running code as a user would: a fresh process, one CPU device, no XLA_FLAGS, float32 unless asked otherwise."""
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 _OURS = ("XLA_FLAGS", "NPROC", "JAX_")
+# A shell's background jobs, and their children, ignore Ctrl-C; a user's command does not.
+_HEED_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); del signal\n"
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -16,15 +17,10 @@ def environment(**extra: str) -> dict[str, str]:
     return {**clean, "MPLBACKEND": "Agg", "PYTHONWARNINGS": "default", **extra}
 
 
-def _heed_interrupts() -> None:
-    """A shell's background jobs, and their children, ignore Ctrl-C; a user's command does not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def start(code: str, *arguments: object, cwd: Path, **extra: str) -> subprocess.Popen[str]:
     """Starts a script in ``cwd`` and returns its process."""
     script = cwd / "as_user_script.py"
-    script.write_text(textwrap.dedent(code))
+    script.write_text(_HEED_CTRL_C + textwrap.dedent(code))
     return subprocess.Popen(
         [sys.executable, str(script), *map(str, arguments)],
         cwd=cwd,
@@ -32,7 +28,6 @@ def start(code: str, *arguments: object, cwd: Path, **extra: str) -> subprocess.
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_heed_interrupts,
     )
 
 
