@@ -172,6 +172,8 @@ def _executed(
             folder.clean(out)
         plans[part] = resumed(plan, out / folder.CHUNKS / part)
         found[part] = execute(plans[part], store=out / folder.CHUNKS / part, progress=report)
+    for part in [part for part, result in found.items() if result is None]:  # other shares may have ended meanwhile
+        found[part] = execute(plans[part], store=out / folder.CHUNKS / part, progress=report)
     if any(result is None for result in found.values()):
         return plans, None
     if list(found) == [""]:

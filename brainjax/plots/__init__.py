@@ -3,6 +3,7 @@
 Everything draws on `matplotlib.figure.Figure` directly: no pyplot, no global figure, nothing shown on a screen.
 """
 
+from brainjax.plots.curves import beside as beside
 from brainjax.plots.curves import curves as curves
 from brainjax.plots.curves import intervals as intervals
 from brainjax.plots.portrait import portrait as portrait

@@ -1,6 +1,6 @@
 """Curves with intervals over seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,25 @@ def intervals(ax: Axes, x: Any, samples: Any, *, confidence: float = 0.95, **loo
         raise ValueError(f"samples must have shape ({np.size(x)}, seeds), got {rows.T.shape}")
     centre, low, high = _band(rows, "mean", confidence)
     ax.errorbar(x, centre, [centre - low, high - centre], capsize=2, **look)
+
+
+def beside(
+    ax: Axes, groups: Mapping[str, Any], looks: Mapping[str, Mapping[str, Any]], *, first: int = 1, gap: float = 0.14
+) -> None:
+    """Draws several groups over the same places, such as layers, side by side at each; see `intervals`.
+
+    Args:
+        ax: Axes to draw into.
+        groups: Values of shape ``(places, seeds)``, by name.
+        looks: How each group looks, such as one of `line_styles`, by name; lines are left out.
+        first: Number of the first place.
+        gap: Between groups, in places.
+    """
+    for i, (name, samples) in enumerate(groups.items()):
+        places = first + np.arange(np.shape(samples)[0])
+        shift = gap * (i - (len(groups) - 1) / 2)
+        intervals(ax, places + shift, samples, elinewidth=0.8, **{**looks[name], "linestyle": "none"})
+        ax.set_xticks(places)
 
 
 def _names(data: xarray.DataArray, hue: str | None, n: int) -> list[str]:

@@ -322,12 +322,8 @@ def by_layer(ax: Any, arms: dict[str, "xr.Dataset"], looks: Any, measure: str, a
     from brainjax import plots
 
     shown = {name: data[measure].isel(record=-1) for name, data in arms.items() if measure in data}
-    first = 1 if axis == "layer" else 0
-    for i, (name, data) in enumerate(shown.items()):
-        values = data.transpose(axis, "seed").values
-        at = first + np.arange(values.shape[0]) + 0.12 * (i - (len(shown) - 1) / 2)
-        plots.intervals(ax, at, values, elinewidth=0.8, **looks[name] | {"linestyle": "none"})
-        ax.set_xticks(first + np.arange(values.shape[0]))
+    values = {name: data.transpose(axis, "seed").values for name, data in shown.items()}
+    plots.beside(ax, values, looks, first=1 if axis == "layer" else 0, gap=0.12)
     ax.set(xlabel=f"{axis} $l$", ylabel=label)
 
 
