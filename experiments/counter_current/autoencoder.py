@@ -5,7 +5,7 @@ short run of a narrow network. Theirs are STL-10 and up to 2048 channels, with a
 and .0086 by counter-current learning; STL-10 is not read here, and the numbers of another data set cannot be compared.
 
 Run:  brainjax run counter_current/autoencoder [--variant=quick]
-Cost: about 8 min of one core, 5 min on 2 cores (quick, on digits: 12 s).
+Cost: about 4 min on 2 cores (quick, on digits: 12 s).
 
 The forward network encodes by convolutions with a stride and decodes by enlarging and convolving; the feedback network
 is its mirror image and starts from the same image at the other end. At every level both must agree, in their values and
@@ -282,7 +282,7 @@ def draw_images(ax: Any, arms: dict[str, "xr.Dataset"]) -> None:
     ax.set_yticks(side * (np.arange(len(rows)) + 0.5), list(rows))
     ax.set_xticks([])
     ax.tick_params(length=0)
-    ax.set_title("test images as they are and as put out (seed 0)")
+    ax.set_title("test images and outputs (seed 0)")
 
 
 def claims(results: "xr.DataTree") -> list[Claim]:
