@@ -290,7 +290,7 @@ def patch_convolution(
     """A convolution with a frame of zeros, as one matrix product of all patches with the kernel.
 
     The same numbers as `jax.lax.conv_general_dilated`. Inside a loop XLA's convolutions on a CPU, the gradients in
-    particular, are some twenty times slower than this product; outside loops both take about as long.
+    particular, are ten to twenty times slower than this product; outside loops both take about as long.
     """
     side, features = kernel.shape[0], kernel.shape[-1]
     edge = side // 2

@@ -4,7 +4,7 @@ Weights and features of the forward and the feedback network of Fashion-MNIST wh
 settings (Kao & Hariharan, NeurIPS 2024, Figures 6 and 9), and the controls that a claim of alignment needs.
 
 Run:  brainjax run counter_current/alignment [--variant=quick]
-Cost: about 15 min on 2 cores (quick, on digits: 20 s).
+Cost: about 15 min on 2 cores by estimate, 31 measured beside other work (quick, on digits: 23 s of a core).
 
 That weights align more than under backpropagation says little: backpropagation never trains the feedback network, so
 its alignment cannot be expected to move. The arms here, on the same weights, batches and order for every seed:

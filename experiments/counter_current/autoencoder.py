@@ -5,7 +5,7 @@ short run of a narrow network. Theirs are STL-10 and up to 2048 channels, with a
 and .0086 by counter-current learning; STL-10 is not read here, and the numbers of another data set cannot be compared.
 
 Run:  brainjax run counter_current/autoencoder [--variant=quick]
-Cost: about 4 min on 2 cores (quick, on digits: 12 s).
+Cost: 4 min on 2 cores beside other work (quick, on digits: 22 s of a core).
 
 The forward network encodes by convolutions with a stride and decodes by enlarging and convolving; the feedback network
 is its mirror image and starts from the same image at the other end. At every level both must agree, in their values and

@@ -4,7 +4,7 @@ Counter-current learning of Fashion-MNIST over the grid of both networks' learni
 Figure 7, which shows MNIST and CIFAR-10).
 
 Run:  brainjax run counter_current/learning_rates [--variant=quick|paper]
-Cost: about 15 min on 2 cores by estimate (quick, on digits: 12 s; paper, 100 epochs: 8 h by estimate).
+Cost: about 15 min on 2 cores by estimate (quick, on digits: 20 s of a core; paper, 100 epochs: 8 h by estimate).
 
 Both learning rates are traced, so the whole grid is one compilation. A feedback rate of 0 leaves the feedback network
 as it was drawn: a *frozen* random projection of the classes down to every level. Seeds are paired over the grid: the

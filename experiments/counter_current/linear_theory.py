@@ -4,7 +4,7 @@ The two networks of counter-current learning (Kao & Hariharan, NeurIPS 2024) are
 activation, by descent on the covariances of real images. The paper has no theory of this; all below is ours.
 
 Run:  brainjax run counter_current/linear_theory [--variant=quick]
-Cost: about 2 min on 2 cores (quick: 10 s).
+Cost: 3 min on 2 cores beside other work (quick: 16 s of a core).
 
 **The problem.** With :math:`A_l = U_l \cdots U_1` and :math:`B_l = V_{l+1} \cdots V_L` the loss of level l, from
 inputs (0) to outputs (L), is :math:`\tfrac{c_l}{2} \langle |P_l x - y|^2 \rangle`, :math:`P_l = B_l^\top A_l`. It
