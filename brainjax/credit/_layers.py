@@ -66,7 +66,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 """Activation functions by name."""
 
 INITS = ("fan_in", "orthogonal", "small_orthogonal", "zero")
-"""How weights start. ``fan_in``: uniform within one over the square root of the number of inputs, as in PyTorch."""
+"""How kernels start. ``fan_in``: uniform within one over the square root of the number of inputs, as in PyTorch."""
 
 
 class Layer(NamedTuple):
@@ -181,11 +181,14 @@ def mirrored(kernel: Any) -> Any:
 def initial_weights(
     key: PRNGKey, shapes: Sequence[tuple[int, ...]], *, bias: Sequence[bool], init: Sequence[str], dtype: Any = None
 ) -> tuple[dict[str, Array], ...]:
-    r"""Kernels, and constants where asked for.
+    r"""Kernels, and constants where asked for, which start at zero.
 
-    ``fan_in``: both uniform within :math:`\pm 1/\sqrt{n}` for :math:`n` inputs to a unit, PyTorch's default.
+    ``fan_in``: uniform within :math:`\pm 1/\sqrt{n}` for :math:`n` inputs to a unit, PyTorch's default for kernels.
     ``orthogonal``: the kernel as a matrix of inputs by outputs has orthonormal rows or columns; ``small_orthogonal`` is
-    a thousandth of it. ``zero``: no weights and no constant.
+    a thousandth of it. ``zero``: no weights.
+
+    Random constants would be the larger part of what reaches the upper levels of a deep network with small images, and
+    make its levels alike for all inputs. The published counter-current networks start theirs at zero as well.
 
     Args:
         key: typed PRNG key.
@@ -199,18 +202,14 @@ def initial_weights(
     flat = [math.prod(shape) for shape in shapes]
     uniform = [n if kind == "fan_in" else 0 for n, kind in zip(flat, init, strict=True)]
     normal = [n if "orthogonal" in kind else 0 for n, kind in zip(flat, init, strict=True)]
-    constants = [
-        shape[-1] if one and kind != "zero" else 0 for shape, one, kind in zip(shapes, bias, init, strict=True)
-    ]
     # One draw of each kind for all layers: random numbers are most of what there is to compile.
     first, second = jax.random.split(key)
-    cube = _parts(jax.random.uniform(first, (sum(uniform) + sum(constants),), dtype, -1, 1), [*uniform, *constants])
+    cube = _parts(jax.random.uniform(first, (sum(uniform),), dtype, -1, 1), uniform) if sum(uniform) else []
     bell = _parts(jax.random.normal(second, (sum(normal),), dtype), normal) if sum(normal) else []
     weights = []
     for l, shape in enumerate(shapes):
-        bound = 1 / math.sqrt(inputs[l])
         if init[l] == "fan_in":
-            kernel = bound * cube[l].reshape(shape)
+            kernel = 1 / math.sqrt(inputs[l]) * cube[l].reshape(shape)
         elif init[l] == "zero":
             kernel = jnp.zeros(shape, dtype)
         else:
@@ -218,11 +217,7 @@ def initial_weights(
             basis = sequential_vmap(_orthonormal)(bell[l].reshape(tall))
             basis = basis if inputs[l] >= shape[-1] else basis.T
             kernel = basis.reshape(shape) * (1e-3 if init[l] == "small_orthogonal" else 1.0)
-        layer = {"kernel": kernel}
-        if bias[l]:
-            zero = init[l] == "zero"
-            layer["bias"] = jnp.zeros(shape[-1:], dtype) if zero else bound * cube[len(shapes) + l]
-        weights.append(layer)
+        weights.append({"kernel": kernel, "bias": jnp.zeros(shape[-1:], dtype)} if bias[l] else {"kernel": kernel})
     return tuple(weights)
 
 
