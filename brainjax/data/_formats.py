@@ -1,4 +1,4 @@
-"""Readers of the binary formats: IDX (MNIST and its kin) and the binary version of CIFAR-10. No pickle, no network."""
+"""Readers of the binary formats: IDX (MNIST and its kin), those of CIFAR-10 and STL-10. No pickle, no network."""
 
 import gzip
 import math
@@ -9,10 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CIFAR_SHAPE", "parse_cifar", "parse_idx", "read_cifar", "read_content", "read_idx"]
+__all__ = [
+    "CIFAR_SHAPE",
+    "STL_SHAPE",
+    "check_labels",
+    "parse_cifar",
+    "parse_idx",
+    "parse_stl",
+    "read_cifar",
+    "read_content",
+    "read_idx",
+]
 
 CIFAR_SHAPE = (32, 32, 3)
 """Rows, columns and channels of an image, as the readers return it; on disk the channels come first."""
+
+STL_SHAPE = (96, 96, 3)
+"""Likewise; on disk the channels come first and the columns before the rows."""
 
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -105,12 +118,30 @@ def parse_cifar(content: bytes, name: str | os.PathLike[str]) -> tuple[np.ndarra
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels
 
 
-def check_labels(name: str | os.PathLike[str], labels: np.ndarray, classes: int) -> None:
-    """Refuses labels outside 0 … classes - 1, with the first that is."""
+def parse_stl(content: bytes, name: str | os.PathLike[str]) -> np.ndarray:
+    """Images that the bytes of a file of STL-10 hold, uint8 of shape (n, 96, 96, 3).
+
+    The file has no header: image after image, 9216 red, 9216 green and 9216 blue values, column by column.
+
+    Raises:
+        ValueError: if the length is not that of whole images.
+    """
+    rows, columns, channels = STL_SHAPE
+    size = rows * columns * channels
+    if not content or len(content) % size:
+        raise ValueError(f"{name}: wrong length: {len(content)} bytes are no whole number of images of {size}")
+    planes = np.frombuffer(content, np.uint8).reshape(-1, channels, columns, rows)
+    return np.ascontiguousarray(planes.transpose(0, 3, 2, 1))
+
+
+def check_labels(name: str | os.PathLike[str], labels: np.ndarray, classes: int, *, first_is: int = 0) -> None:
+    """Refuses labels outside 0 … classes - 1, with the first that is; the file itself counts from ``first_is``."""
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
-        first = int(wrong[0])
-        raise ValueError(f"{name}: label out of range: {labels[first]} at {first}, must be 0 to {classes - 1}")
+        place, low = int(wrong[0]), first_is
+        raise ValueError(
+            f"{name}: label out of range: {labels[place] + low} at {place}, must be {low} to {classes - 1 + low}"
+        )
 
 
 def _expect_length(name: str | os.PathLike[str], given: int, wanted: int, what: str) -> None:

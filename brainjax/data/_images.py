@@ -12,7 +12,7 @@ from jaxtyping import Float, Int32, UInt8
 
 from brainjax.core import checks
 from brainjax.core.types import Array, ArrayLike, is_concrete
-from brainjax.data._formats import CIFAR_SHAPE, check_labels, parse_cifar, parse_idx, read_content
+from brainjax.data._formats import CIFAR_SHAPE, check_labels, parse_cifar, parse_idx, parse_stl, read_content
 from brainjax.data._places import find
 from brainjax.data._registry import SPLITS, DataSet, known
 
@@ -51,7 +51,8 @@ def load(
         name: of the data set, a key of ``DATASETS``.
         split: ``"train"`` or ``"test"``.
         folder: to look in first: the one with the files, or the one above it.
-        verify: whether the SHA-256 of each file's content must be the known one. It takes about 0.1 s for 50 MB.
+        verify: whether the SHA-256 of each file's content (STL-10: the MD5) must be the known one. It takes about 0.1 s
+            for 50 MB.
 
     Returns:
         Images and labels as numpy arrays, in the order of the files.
@@ -132,22 +133,24 @@ def _per_channel(name: str, value: ArrayLike, like: Array) -> Array:
 
 def _read(entry: DataSet, split: str, paths: list[Path], verify: bool) -> Images:
     contents = [read_content(path) for path in paths]
-    parse = {"idx": _parse_idx_pair, "cifar": _parse_batches, "csv": _parse_lines}[entry.layout]
+    parse = {"idx": _parse_idx_pair, "cifar": _parse_batches, "stl": _parse_pixels, "csv": _parse_lines}[entry.layout]
     images, labels = parse(paths, contents, entry)
     if verify:
         for file, path, content in zip(entry.files[split], paths, contents, strict=True):
-            _verify(path, content, entry.sha256[file], entry.title)
+            kind = "sha256" if file in entry.sha256 else "md5"
+            _verify(path, content, kind, getattr(entry, kind)[file], entry.title)
     if entry.layout == "csv":  # both splits are in one file
         kept = slice(None, _DIGITS_TRAINING) if split == "train" else slice(_DIGITS_TRAINING, None)
         images, labels = images[kept], labels[kept]
     return Images(images, labels, entry.classes, entry.white)
 
 
-def _verify(path: Path, content: bytes, wanted: str, title: str) -> None:
-    given = hashlib.sha256(content).hexdigest()
+def _verify(path: Path, content: bytes, kind: str, wanted: str, title: str) -> None:
+    given = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
     if given != wanted:
+        name = {"sha256": "SHA-256", "md5": "MD5"}[kind]
         raise ValueError(
-            f"{path}: checksum mismatch: its content is not that of {title} (SHA-256 {given}, known {wanted}); "
+            f"{path}: checksum mismatch: its content is not that of {title} ({name} {given}, known {wanted}); "
             "verify=False reads it all the same"
         )
 
@@ -171,6 +174,14 @@ def _parse_batches(paths: list[Path], contents: list[bytes], entry: DataSet) -> 
     images, labels = zip(*(parse_cifar(c, p) for c, p in zip(contents, paths, strict=True)), strict=True)
     assert images[0].shape[1:] == CIFAR_SHAPE
     return np.concatenate(images), np.concatenate(labels)
+
+
+def _parse_pixels(paths: list[Path], contents: list[bytes], entry: DataSet) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = parse_stl(contents[0], paths[0]), np.frombuffer(contents[1], np.uint8).astype(np.int32) - 1
+    if len(images) != len(labels):
+        raise ValueError(f"{paths[1]}: wrong length: {len(labels)} labels for {len(images)} images")
+    check_labels(paths[1], labels, len(entry.classes), first_is=1)
+    return images, labels
 
 
 def _parse_lines(paths: list[Path], contents: list[bytes], entry: DataSet) -> tuple[np.ndarray, np.ndarray]:

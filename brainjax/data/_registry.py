@@ -1,5 +1,6 @@
 """The data sets that brainjax knows: their files, the checksums of the files' content, and where to get them."""
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 __all__ = ["DATASETS", "SPLITS", "DataSet", "Source", "known"]
@@ -27,10 +28,12 @@ class DataSet(NamedTuple):
 
     Attributes:
         title: as the authors write it.
-        layout: ``idx`` (a file of images, one of labels), ``cifar`` (files of records) or ``csv`` (a line per image).
+        layout: ``idx`` (a file of images, one of labels), ``cifar`` (files of records), ``stl`` (a file of pixels, one
+            of labels from 1) or ``csv`` (a line per image).
         folders: names of the folder that holds the files, in the order in which they are tried.
         files: of each split, in order.
         sha256: of the content of each file, after unpacking.
+        md5: likewise, of files of which nobody has given the SHA-256.
         classes: names of the labels 0, 1, …
         white: the largest value that a pixel can have.
         source: for the download command; None where there is nothing to download.
@@ -38,7 +41,7 @@ class DataSet(NamedTuple):
     """
 
     title: str
-    layout: Literal["idx", "cifar", "csv"]
+    layout: Literal["idx", "cifar", "stl", "csv"]
     folders: tuple[str, ...]
     files: dict[str, tuple[str, ...]]
     sha256: dict[str, str]
@@ -46,6 +49,7 @@ class DataSet(NamedTuple):
     white: int = 255
     source: Source | None = None
     obtain: str = ""
+    md5: Mapping[str, str] = {}
 
 
 _DIGITS = tuple("0123456789")
@@ -56,7 +60,7 @@ _IDX_FILES = {
 _BATCHES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 
 # Fashion-MNIST and digits: computed by us. MNIST: as many independent repositories give them. CIFAR-10: as the
-# torchvision library for Ruby gives them, the test file's also by others.
+# torchvision library for Ruby gives them, the test file's also by others. STL-10: as torchvision gives them.
 DATASETS: dict[str, DataSet] = {
     "fashion_mnist": DataSet(
         title="Fashion-MNIST",
@@ -109,6 +113,21 @@ DATASETS: dict[str, DataSet] = {
             archive_sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
             inner="cifar-10-batches-bin",
         ),
+    ),
+    "stl10": DataSet(
+        title="STL-10",
+        layout="stl",
+        folders=("stl10", "stl-10", "stl10_binary"),
+        files={"train": ("train_X.bin", "train_y.bin"), "test": ("test_X.bin", "test_y.bin")},
+        sha256={},
+        md5={
+            "train_X.bin": "918c2871b30a85fa023e0c44e0bee87f",
+            "train_y.bin": "5a34089d4802c674881badbb80307741",
+            "test_X.bin": "7f263ba9f9e0b06b93213547f721ac82",
+            "test_y.bin": "36f9794fa4beb8a2c72628de14fa638e",
+        },
+        classes=("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
+        obtain="`tar -xf stl10_binary.tar.gz` (the authors' archive, 2.6 GB)",
     ),
     "digits": DataSet(
         title="optical digits, 8 × 8",

@@ -2,7 +2,8 @@ r"""A convolutional autoencoder learns by counter-current signals, without a lab
 
 The autoencoder of Kao & Hariharan (NeurIPS 2024, Section 4.4 and Figure 5) on Fashion-MNIST padded to 32 by 32, for a
 short run of a narrow network. Theirs are STL-10 and up to 2048 channels, with a test error of .0059 by backpropagation
-and .0086 by counter-current learning; STL-10 is not read here, and the numbers of another data set cannot be compared.
+and .0086 by counter-current learning: ``--variant=paper --config.data=stl10 --config.pad=0`` where the files are on
+this machine (not run by us). The numbers of another data set cannot be compared.
 
 Run:  brainjax run counter_current/autoencoder [--variant=quick]
 Cost: 4 min on 2 cores beside other work (quick, on digits: 22 s of a core).

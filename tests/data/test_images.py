@@ -1,6 +1,7 @@
 """Data sets are found in the promised order, checked, and kept as bytes until they are used."""
 
 import gzip
+import hashlib
 import re
 import sys
 
@@ -184,3 +185,29 @@ def test_scaling_takes_a_mean_and_a_deviation_per_channel():
     for wrong in ({"mean": [0.1, 0.2]}, {"deviation": 0.0}, {"white": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             data.scaled(pictures, **wrong)
+
+
+def test_stl10_is_read_column_by_column(places, monkeypatch):
+    """Pixel by pixel from the authors' description: channel after channel, column after column, labels from 1."""
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 3, 96, 96), np.uint8)  # image, channel, column, row
+    folder = places["variable"] / "stl10_binary"
+    folder.mkdir(parents=True)
+    contents = {"train_X.bin": pixels.tobytes(), "train_y.bin": bytes([10, 1])}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=r"checksum mismatch: its content is not that of STL-10 [(]MD5 "):
+        data.load("stl10")
+    found = data.load("stl10", verify=False)
+    assert found.images.shape == (2, 96, 96, 3)
+    for image, channel, column, row in ((0, 0, 0, 1), (1, 2, 95, 3), (0, 1, 7, 90)):
+        assert found.images[image, row, column, channel] == pixels[image, channel, column, row]
+    assert [found.classes[label] for label in found.labels] == ["truck", "airplane"]
+    sums = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
+    monkeypatch.setitem(data.DATASETS, "stl10", data.DATASETS["stl10"]._replace(md5=sums))
+    np.testing.assert_array_equal(data.load("stl10").images, found.images)
+    (folder / "train_y.bin").write_bytes(bytes([10, 11]))
+    with pytest.raises(ValueError, match=r"train_y\.bin: label out of range: 11 at 1, must be 1 to 10"):
+        data.load("stl10", verify=False)
+    (folder / "train_X.bin").write_bytes(contents["train_X.bin"][:-1])
+    with pytest.raises(ValueError, match="no whole number of images of 27648"):
+        data.load("stl10", verify=False)
