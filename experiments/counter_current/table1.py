@@ -312,7 +312,10 @@ def figure(results: "xr.DataTree") -> "Figure":
 
 
 def draw_table(left: Any, right: Any, table: "xr.Dataset") -> None:
-    """Test accuracies, sorted, with the baselines as lines; operations of an update, and the rate that most chose."""
+    """Test accuracies, sorted, with the baselines as lines; operations, and the rate that most chose.
+
+    An arrow beside a rate that ends the rule's grid: better ones may lie beyond.
+    """
     order = sorted(rules_of(table), key=lambda rule: float(percent(table, rule).mean()))
     places = np.arange(len(order))
     for place, rule in zip(places, order, strict=True):
@@ -325,13 +328,14 @@ def draw_table(left: Any, right: Any, table: "xr.Dataset") -> None:
             left.axvline(float(percent(table, name).mean()), zorder=0, **look)
     left.set_yticks(places, [SETTINGS[rule].label for rule in order])
     left.set(xlabel="test accuracy (%), 95 % over seeds", ylim=(-0.6, len(order) - 0.4))
-    left.legend(loc="lower right", fontsize=6.5, handlelength=2.2)
+    left.legend(loc="upper left", fontsize=6.5, handlelength=2.2)
     cost = np.array([float(table.operations.sel(rule=rule).isel(seed=0)) for rule in order]) / 1e6
     right.barh(places, cost, height=0.55, color="0.72", edgecolor="black", linewidth=0.5)
     for place, rule in zip(places, order, strict=True):
-        chosen = table.chosen.sel(rule=rule).values.astype(int)
-        rate = table.rates.sel(rule=rule).isel(seed=0).values[np.bincount(chosen).argmax()]
-        right.text(1.02, place, f"{rate:g}", transform=right.get_yaxis_transform(), va="center", fontsize=6.5)
+        chosen = np.bincount(table.chosen.sel(rule=rule).values.astype(int)).argmax()
+        rates = table.rates.sel(rule=rule).isel(seed=0).values
+        rate = f"{rates[chosen]:g}" + {0: " ↓", len(rates) - 1: " ↑"}.get(int(chosen), "")
+        right.text(1.02, place, rate, transform=right.get_yaxis_transform(), va="center", fontsize=6.5)
     right.text(1.02, 1.0, "rate", transform=right.transAxes, va="bottom", fontsize=6.5, style="italic")
     right.set_yticks(places, [""] * len(places))
     right.set(xlabel="operations per example\nand update (millions)", ylim=left.get_ylim())
