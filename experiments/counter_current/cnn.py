@@ -5,7 +5,7 @@ run and, by default, a quarter of the channels. The authors report CIFAR and STL
 published value here; the comparisons have.
 
 Run:  brainjax run counter_current/cnn [--variant=quick]
-Cost: about 8 min on 2 cores by estimate (quick, on digits: 36 s of a core).
+Cost: 12 min on 2 cores beside other work (quick, on digits: 36 s of a core).
 
 ``network``: ``strided``, the authors' for MNIST and Fashion-MNIST, 3 by 3 kernels that move two pixels at a time; or
 ``pool``, which convolves at every pixel and keeps the largest of every 2 by 2. ``widths`` are the channels. Variant
