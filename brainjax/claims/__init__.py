@@ -27,3 +27,5 @@ from brainjax.claims._judge import spread_decreasing as spread_decreasing
 from brainjax.claims._judge import spread_increasing as spread_increasing
 from brainjax.claims._judge import within as within
 from brainjax.claims._published import agrees_with as agrees_with
+from brainjax.claims._several import everywhere as everywhere
+from brainjax.claims._several import follows_law as follows_law
