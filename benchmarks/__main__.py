@@ -33,6 +33,9 @@ _MODULES = (
     "recurrent_training",
     "credit_rules",
     "credit_training",
+    "memory_training",
+    "memory_torch",
+    "conditioning_groups",
 )
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "How often every method is measured.", lower_bound=1)
 _JSON = flags.DEFINE_string("json", None, "File for everything that was measured.")

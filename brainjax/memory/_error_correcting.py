@@ -47,8 +47,11 @@ def _delta_like(name: str, rate, decays: bool, defaults: dict[str, float], refus
     """Delta rules that differ in the learning rate ``rate(k, controls, constants)`` and in whether they decay."""
 
     def step(state, k, v, controls, constants):
-        kept = jnp.exp(controls["log_decay"]) * state.weights if decays else state.weights
-        return Weights(kept + rate(k, controls, constants) * outer(k, v - kept.T @ k))
+        kept, expected = state.weights, state.weights.T @ k
+        if decays:  # after the product: the decayed matrix is then read by nothing but the write
+            decay = jnp.exp(controls["log_decay"])
+            kept, expected = decay * kept, decay * expected
+        return Weights(kept + rate(k, controls, constants) * outer(k, v - expected))
 
     def chunk(state, q, k, v, controls, constants, before):
         over = spans(jnp.exp(controls["log_decay"]) if decays else None)
