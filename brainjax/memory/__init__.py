@@ -18,6 +18,7 @@ How much a memory holds is in formulas: ``hebb_*``, ``worst_case_*``, ``delta_*`
 their kin; chains of memories are in ``chain_*`` and heads in ``heads_*``. Conditioning experiments are strings:
 `parse_design`, `compile_design` and `simulate` run them through any rule, `BATTERY` and `run_battery` compare rules on
 the known phenomena, ``*_strength`` are the exact curves of Rescorla and Wagner, and `fit_rates` finds their parameters.
+`probe` puts them to a trained network; networks of memory rules are in `brainjax.memory.layers`.
 """
 
 from brainjax.memory._apply import apply as apply
@@ -77,6 +78,10 @@ from brainjax.memory._features import unit_norm as unit_norm
 from brainjax.memory._fitting import RateFit as RateFit
 from brainjax.memory._fitting import Rates as Rates
 from brainjax.memory._fitting import fit_rates as fit_rates
+from brainjax.memory._probing import ProbeSequences as ProbeSequences
+from brainjax.memory._probing import difference_index as difference_index
+from brainjax.memory._probing import probe as probe
+from brainjax.memory._probing import probe_sequences as probe_sequences
 from brainjax.memory._propagation import chain_noise as chain_noise
 from brainjax.memory._propagation import chain_success as chain_success
 from brainjax.memory._propagation import heads_capacity_law as heads_capacity_law

@@ -17,7 +17,13 @@ from brainjax.tasks._ideal_observer import two_alternative_accuracy as two_alter
 from brainjax.tasks._ideal_observer import two_alternative_floor as two_alternative_floor
 from brainjax.tasks._image_rows import image_rows as image_rows
 from brainjax.tasks._image_rows import row_sequences as row_sequences
+from brainjax.tasks._in_context import ContextSequence as ContextSequence
+from brainjax.tasks._in_context import in_context_regression as in_context_regression
 from brainjax.tasks._low_rank import low_rank_matrix as low_rank_matrix
 from brainjax.tasks._low_rank import observed_entries as observed_entries
+from brainjax.tasks._recall import ReassignedSequence as ReassignedSequence
+from brainjax.tasks._recall import RecallSequence as RecallSequence
+from brainjax.tasks._recall import associative_recall as associative_recall
+from brainjax.tasks._recall import reassigned_recall as reassigned_recall
 from brainjax.tasks._trials import Trial as Trial
 from brainjax.tasks._trials import batch as batch

@@ -164,18 +164,18 @@ def test_a_network_of_tokens_fits_the_step_of_all_modules(dtype):
 
 @pytest.mark.slow
 def test_a_network_of_tokens_learns():
-    """Repeating the token before needs the convolution and nothing else."""
+    """Repeating the token before needs the convolution and nothing else; one of eight has none before it."""
     module, transform = network(form="parallel"), optax.adam(0.02)
 
     def trained(key):
         tokens = jax.random.randint(key, (16, 9), 0, 4)
         batch, step = (tokens[:, 1:], tokens[:, :-1]), step_of(module, transform)
         state = training.supervised_state(key, module, transform)
-        return jax.lax.scan(lambda state, key: step(state, batch, key), state, jax.random.split(key, 150))[1]
+        return jax.lax.scan(lambda state, key: step(state, batch, key), state, jax.random.split(key, 400))[1]
 
     info = jax.jit(trained)(KEY)
     assert float(info.loss[0]) > 0.8 * np.log(4)
-    assert float(info.accuracy[-1]) > 0.95
+    assert float(info.accuracy[-1]) > 7 / 8
 
 
 def test_modules_work_without_the_adaptor():
