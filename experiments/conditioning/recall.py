@@ -5,7 +5,7 @@ a key and a value are shown once, then every key is asked for. In half of the tr
 keys get a second value, and the last one counts.
 
 Run:  brainjax run conditioning/recall [--variant=quick|full]
-Cost: about 22 core-minutes by estimate (an update takes 12 ms; quick: 28 s of a core, most of it compilation).
+Cost: 19 min on 2 cores beside other work (quick: 28 s of a core, most of it compilation).
 
 A network has two layers of one memory with one head behind a convolution of four steps on queries, keys and values
 (the control ``no_convolution`` has none), and no perceptron. The memory is much smaller than the stream: ``key_size``
