@@ -312,10 +312,10 @@ def draw_errors(ax: Any, data: "xr.Dataset") -> None:
     time = (np.arange(data.sizes["window"]) + 0.5) / data.sizes["window"] * setting(data, "updates")
     here = here.clip(max=1.2).assign_coords(window=time)  # rates are too high for some networks at the start
     here["window"].attrs["long_name"] = "updates"
-    here.attrs["long_name"] = "squared error / squared outcome"
+    here.attrs["long_name"] = "squared error of the outcome"
     plots.curves(here, "window", hue="network", ax=ax, labels=[str(name) for name in data.network.values])
     ax.get_legend().remove()
-    ax.legend(fontsize=6.0, handlelength=2.4, loc="lower left", ncols=2, labelspacing=0.2, columnspacing=1.0)
+    ax.legend(fontsize=5.5, handlelength=1.8, loc="lower left", ncols=2, labelspacing=0.2, columnspacing=0.6)
     ax.set(title="training", ylim=(0, 1.3))
 
 
