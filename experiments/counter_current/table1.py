@@ -3,7 +3,7 @@ r"""Sixteen credit-assignment rules on one table: same data, same seeds, same op
 A network 784-256x5-10 learns Fashion-MNIST (Kao & Hariharan, NeurIPS 2024, Table 1, which has eight of the rules).
 
 Run:  brainjax run counter_current/table1 [--variant=quick|full]
-Cost: about 45 min on 2 cores by estimate (quick, on digits: 29 s of a core; full, 100 epochs: days by estimate).
+Cost: about 25 min on 2 idle cores by estimate (quick, on digits: 29 s of a core; full, 100 epochs: days by estimate).
 
 Two parts:
 
